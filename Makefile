@@ -1,0 +1,53 @@
+# Flotilla. Needs Python 3.11, git and make; everything else is set up here.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup functions up down test check plan bench judges clean
+
+help: ## what can be done here
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
+
+$(VENV)/.runtime: requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements.txt requirements-dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(VENV)/.runtime $@
+
+setup: $(VENV)/.development ## a virtual environment with everything pinned
+
+functions: setup ## package the Lambda functions into build/functions
+	@$(BIN)/python scripts/package_functions.py
+
+judges: ## the independent judges the tests ask (apt; root or sudo)
+	@scripts/install-judges
+
+up: setup functions ## deploy dev into the embedded AWS, issue a device, see its data arrive
+	@$(BIN)/python -m local story
+
+down: setup ## stop what `make up` left running
+	@$(BIN)/python -m local down --all
+
+test: setup functions judges ## the whole test suite
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: setup functions ## ruff, mypy, import layers, plans up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m local plan --check
+
+plan: setup ## render every stack to its committed plan, without credentials
+	@$(BIN)/python -m local plan
+
+bench: setup functions ## the benchmarks, as ratios; also build/bench.json
+	@$(BIN)/python -m benchmarks
+
+clean: down ## remove what was built
+	rm -rf build $(VENV)

@@ -1,0 +1,1 @@
+"""The cloud: Pulumi components, one noun a file."""

@@ -1,0 +1,1 @@
+"""The reference device: what firmware engineers read before they write the real one."""

@@ -1,0 +1,1 @@
+"""Day two: routes, releases, rollouts, revocation, lifecycle, reports."""

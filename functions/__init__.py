@@ -1,0 +1,1 @@
+"""The code AWS runs: thin handlers over pure cores."""

@@ -1,0 +1,1 @@
+"""The desk: the embedded AWS, and the program applied to it. For demos and tests only."""

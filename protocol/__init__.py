@@ -1,0 +1,1 @@
+"""The contract: what device and cloud agree on. Imports nothing of ours."""

@@ -1,0 +1,70 @@
+"""What the factory tells the cloud about an identity, so that the registrar may admit it (design decision 6).
+
+One manifest item per certificate, keyed by its fingerprint: the SHA-256 of the certificate's DER in lower-case hex,
+which is also the certificate id AWS IoT gives it. The item holds no secret.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from protocol.device_id import DeviceId, parse_device_id
+
+MANIFEST_KEY = "fingerprint"
+"""The partition key of the manifest table, a string."""
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+class Standing(StrEnum):
+    """Whether the factory stands by an identity."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestEntry:
+    """An identity the factory made. Times are UTC."""
+
+    fingerprint: str
+    device: DeviceId
+    model: str
+    authority: str
+    serial: str
+    """The certificate's serial number, lower-case hex without a prefix."""
+    not_after: datetime
+    standing: Standing
+
+    def to_item(self) -> dict[str, str]:
+        """The manifest table's item: plain strings, times in ISO 8601."""
+        return {
+            "fingerprint": self.fingerprint,
+            "device": self.device,
+            "model": self.model,
+            "authority": self.authority,
+            "serial": self.serial,
+            "not_after": self.not_after.isoformat(),
+            "standing": self.standing.value,
+        }
+
+    @classmethod
+    def from_item(cls, item: dict[str, Any]) -> "ManifestEntry":
+        """The entry in a table item; `ValueError` or `KeyError` when it is not one."""
+        fingerprint = str(item["fingerprint"])
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            raise ValueError(f"fingerprint {fingerprint!r} is not 64 lower-case hex digits")
+        not_after = datetime.fromisoformat(str(item["not_after"]))
+        if not_after.tzinfo is None:
+            raise ValueError(f"not_after {item['not_after']!r} names no time zone")
+        return cls(
+            fingerprint=fingerprint,
+            device=parse_device_id(str(item["device"])),
+            model=str(item["model"]),
+            authority=str(item["authority"]),
+            serial=str(item["serial"]),
+            not_after=not_after,
+            standing=Standing(str(item["standing"])),
+        )

@@ -1,0 +1,1 @@
+"""The factory: issue, record, register, rotate and revoke device identities."""

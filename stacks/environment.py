@@ -1,0 +1,197 @@
+"""An environment, as its stack file describes it: frozen types whose existence proves the file valid.
+
+`stacks.load` makes them. Rules that one value can break stand here, on its type; rules between values stand in
+`stacks.rules`. Keys in the file are the field names below, under `flotilla:` (and `aws:region` for `home_region`).
+"""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from protocol.device_id import parse_device_id
+
+MAX_PINNED_DEVICES = 200
+"""Design decision 5: what a reviewer can still see; more belongs to `fleet route`."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}[a-z0-9]$")]
+"""A name of ours that becomes part of DNS and AWS names: 2 to 31 characters."""
+Domain = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=180)
+]
+"""A DNS domain in lower case, short enough to leave room for `<device>.gw.` (RFC 1035: 255 octets)."""
+Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
+"""An AWS region code."""
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Ipv4 = Annotated[str, StringConstraints(pattern=r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$")]
+
+
+class Frozen(BaseModel):
+    """A value of the stack file: unknown keys are refused, nothing is coerced, nothing changes afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ClusterKind(StrEnum):
+    """Design decision 4."""
+
+    MANAGED = "managed"
+    """AWS IoT Core with a custom domain."""
+    EDGE = "edge"
+    """A load balancer before an MQTT broker of ours; not built yet, so a stack file may not ask for it."""
+
+
+class Residency(StrEnum):
+    """Where data must stay."""
+
+    EU = "EU"
+    US = "US"
+    AP = "AP"
+
+
+class Choice(StrEnum):
+    """How the default cluster is chosen for a device without a record of its own."""
+
+    SINGLE = "single"
+    LATENCY = "latency"
+    GEOLOCATION = "geolocation"
+
+
+class Continent(StrEnum):
+    """Route 53's continent codes."""
+
+    AFRICA = "AF"
+    ANTARCTICA = "AN"
+    ASIA = "AS"
+    EUROPE = "EU"
+    OCEANIA = "OC"
+    NORTH_AMERICA = "NA"
+    SOUTH_AMERICA = "SA"
+
+
+class KeyStorage(StrEnum):
+    """Where a private key lives."""
+
+    SECURE_ELEMENT = "secure-element"
+    """In a chip that made it and never shows it."""
+    TRUSTZONE = "trustzone"
+    """In the processor's secure world, made there."""
+    FLASH = "flash"
+    """In encrypted flash; the only kind for which the factory may make the key."""
+
+
+class AuthorityKey(StrEnum):
+    """Where an issuing authority's key lives."""
+
+    FILE = "file"
+    """An encrypted file at the factory; environment `dev` only."""
+    KMS = "kms"
+    """An AWS KMS key made by this program."""
+
+
+class Cluster(Frozen):
+    """An ingestion cluster: one account and region that devices connect to."""
+
+    region: Region
+    kind: ClusterKind = Field(strict=False)
+    residency: Residency = Field(strict=False)
+
+
+class Default(Frozen):
+    """Where the wildcard leads."""
+
+    choose: Choice = Field(strict=False)
+    cluster: Label | None = None
+    """`single`: the cluster. `geolocation`: the cluster for places no rule names. Not with `latency`."""
+    clusters: tuple[Label, ...] = Field(default=(), strict=False)
+    """`latency`: the candidates, at least two."""
+    continents: dict[Annotated[Continent, Field(strict=False)], Label] = {}
+    """`geolocation`: continent to cluster, at least one."""
+
+
+class Authority(Frozen):
+    """An issuing authority: a CA of one supplier or line. Its certificate, once made, is a file of the repository."""
+
+    key: AuthorityKey = Field(strict=False)
+    common_name: Text
+    """The CA certificate's subject common name; unique within the environment."""
+
+
+class HardwareModel(Frozen):
+    """A hardware model; step Diversify wants at least two vendors a part over the catalogue's life."""
+
+    vendor: Text
+    soc: Text
+    modem: Text
+    key_storage: KeyStorage = Field(strict=False)
+    support_until: date
+    """The last day this model gets security updates. Device certificates of birth must not need to outlive it."""
+
+
+class AlarmThresholds(Frozen):
+    """When a person is told. Counts are per five minutes, the period of the alarms."""
+
+    rule_errors: Annotated[int, Field(ge=1)]
+    registrations_refused: Annotated[int, Field(ge=1)]
+    dead_letters_waiting: Annotated[int, Field(ge=1)]
+    authority_expiry_days: Annotated[int, Field(ge=30, le=3650)]
+    """How long before a CA certificate's end the alarm rings; rollover takes months."""
+
+
+class Pin(Frozen):
+    """A device with a record of its own that a reviewer should see. Exactly one of `cluster` and `address`."""
+
+    device: Annotated[str, AfterValidator(parse_device_id)]
+    cluster: Label | None = None
+    address: Ipv4 | None = None
+    residency: Residency | None = Field(default=None, strict=False)
+    """Where this device's data must stay; a pin that would break it is refused."""
+    owner: Text
+    reason: Text
+    expires: date
+    """The last day the pin is allowed to stand."""
+
+
+class Routing(Frozen):
+    """Options of the device zone."""
+
+    dnssec: bool = False
+    query_logging: bool = False
+    """Off by default: names of devices would land in a log, at a cost per query."""
+
+
+class Firmware(Frozen):
+    """Options of the firmware store."""
+
+    retention_mode: Literal["GOVERNANCE", "COMPLIANCE"]
+    """S3 Object Lock. COMPLIANCE cannot be shortened by anyone, so a bucket that has it cannot be destroyed."""
+    retention_days: Annotated[int, Field(ge=1, le=36500)]
+
+
+class Environment(Frozen):
+    """Everything a stack file says."""
+
+    name: Label
+    """The stack's name, from the file's name."""
+    home_region: Region
+    """Where what has no region of its own lives (`aws:region`)."""
+    owner: Text
+    domain: Domain
+    clusters: dict[Label, Cluster]
+    default: Default
+    authorities: dict[Label, Authority]
+    models: dict[Label, HardwareModel]
+    alarms: AlarmThresholds
+    firmware: Firmware
+    routing: Routing = Routing()
+    pins: tuple[Pin, ...] = Field(default=(), strict=False)
+
+
+class CaCertificate(Frozen):
+    """An issuing authority's certificate, found beside the stack file: public data."""
+
+    authority: Label
+    pem: str
+    """The issuing CA's certificate alone."""
+    not_after: datetime

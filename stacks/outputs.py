@@ -1,0 +1,84 @@
+"""What a deployment gives to the tools: the one seam between infrastructure and `fleet`, `provisioning`, `local`.
+
+`__main__` exports these fields, one stack output each; `pulumi stack output --json` (or the desk) writes them to a
+file; the tools read that file with `read_outputs`. A change here is made with both sides in one commit.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+OUTPUTS_VERSION = 1
+
+
+class OutputsError(Exception):
+    """The outputs file cannot be used; says what is wrong and the way out."""
+
+
+class _Typed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClusterOutputs(_Typed):
+    """One ingestion cluster."""
+
+    region: str
+    kind: str
+    residency: str
+    server_name: str
+    """What devices verify: `<cluster>.clusters.<domain>`."""
+    data_endpoint: str
+    """The host name the cluster's CNAME leads to."""
+    manifest_table: str
+    """DynamoDB table of `protocol.admission` items, in this cluster's region."""
+    lake_bucket: str
+    """S3 bucket the batches arrive in."""
+    dead_letter_queue_url: str
+    """SQS queue of what could not be delivered."""
+    firmware_bucket: str
+    alarm_topic_arn: str
+
+
+class AuthorityOutputs(_Typed):
+    """One issuing authority."""
+
+    key: str
+    """`file` or `kms`."""
+    key_arn: str | None
+    key_region: str | None
+    ca_certificate_ids: dict[str, str]
+    """Cluster to the id of the CA registered there; empty until the authority has a certificate."""
+
+
+class Outputs(_Typed):
+    """A whole deployment."""
+
+    version: int
+    environment: str
+    domain: str
+    home_region: str
+    zone_id: str
+    name_servers: list[str]
+    device_policy_name: str
+    """The IoT policy of devices, the same name in every cluster region."""
+    clusters: dict[str, ClusterOutputs]
+    authorities: dict[str, AuthorityOutputs]
+    authorities_without_certificate: dict[str, str]
+    """Authority to the command that makes its certificate; empty when there is nothing left to do."""
+
+
+def read_outputs(path: Path) -> Outputs:
+    """The outputs in a JSON file; `OutputsError` says why not, and what to run."""
+    try:
+        outputs = Outputs.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OutputsError(
+            f"{path}: cannot be read ({error.strerror}); write it with: pulumi stack output --json > {path}"
+        ) from error
+    except ValueError as error:
+        raise OutputsError(f"{path}: is not the outputs of a Flotilla deployment: {error}") from error
+    if outputs.version != OUTPUTS_VERSION:
+        raise OutputsError(
+            f"{path}: has version {outputs.version}, these tools read version {OUTPUTS_VERSION}; deploy again"
+        )
+    return outputs
