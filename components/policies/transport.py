@@ -1,0 +1,21 @@
+"""Refusing whoever does not use TLS (AWS Security Hub controls S3.5 and its like for queues and topics)."""
+
+from components.policies import arns
+from components.policies.statement import Condition, Document, Statement, deny_everyone, document
+
+_PLAINTEXT: Condition = {"Bool": {"aws:SecureTransport": "false"}}
+_OUTDATED_TLS: Condition = {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
+
+
+def deny_plaintext(action: str, *resources: str) -> Statement:
+    """The refusal itself, for the policy of a resource; `action` is a service's every action, as `sqs:*`."""
+    return deny_everyone("TlsOnly", [action], list(resources), condition=_PLAINTEXT)
+
+
+def bucket_policy(*, bucket: str) -> Document:
+    """The policy of a bucket: nothing without TLS, nothing below TLS 1.2. Who may do what is said by roles."""
+    everything = (arns.bucket(bucket), arns.objects(bucket))
+    return document(
+        deny_plaintext("s3:*", *everything),
+        deny_everyone("Tls12OrLater", ["s3:*"], everything, condition=_OUTDATED_TLS),
+    )
