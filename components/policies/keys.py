@@ -39,6 +39,13 @@ def administer(account_id: str) -> Statement:
     return allow_principal("Administer", principal, _ADMINISTRATION, _THIS_KEY)
 
 
+def rotate(account_id: str) -> Statement:
+    """Switching yearly rotation on and off, which only symmetric keys have."""
+    principal = {"AWS": arns.account_root(account_id)}
+    actions = ["kms:DisableKeyRotation", "kms:EnableKeyRotation"]
+    return allow_principal("Rotate", principal, actions, _THIS_KEY)
+
+
 def authority_key_policy(*, account_id: str) -> Document:
     """The key of an issuing authority: the account's IAM policies say which station may sign, and only one algorithm."""
     account = {"AWS": arns.account_root(account_id)}
