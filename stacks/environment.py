@@ -1,30 +1,21 @@
 """An environment, as its stack file describes it: frozen types whose existence proves the file valid.
 
-`stacks.load` makes them. Rules that one value can break stand here, on its type; rules between values stand in
-`stacks.rules`. Keys in the file are the field names below, under `flotilla:` (and `aws:region` for `home_region`).
+`stacks.load` makes them. Rules that one value can break stand on its type, here and in `stacks.grammar`; rules between
+values stand in `stacks.rules`. Keys in the file are the field names below, under `flotilla:` (and `aws:region` for
+`home_region`).
 """
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.device_id import parse_device_id
+from stacks.grammar import CommonName, Day, Domain, Ipv4, Label, Region, StackName, TagValue, Text
 
 MAX_PINNED_DEVICES = 200
 """Design decision 5: what a reviewer can still see; more belongs to `fleet route`."""
-
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,29}[a-z0-9]$")]
-"""A name of ours that becomes part of DNS and AWS names: 2 to 31 characters."""
-Domain = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=180)
-]
-"""A DNS domain in lower case, short enough to leave room for `<device>.gw.` (RFC 1035: 255 octets)."""
-Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")]
-"""An AWS region code."""
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-Ipv4 = Annotated[str, StringConstraints(pattern=r"^((25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(25[0-5]|2[0-4]\d|1?\d?\d)$")]
 
 
 class Frozen(BaseModel):
@@ -114,7 +105,7 @@ class Authority(Frozen):
     """An issuing authority: a CA of one supplier or line. Its certificate, once made, is a file of the repository."""
 
     key: AuthorityKey = Field(strict=False)
-    common_name: Text
+    common_name: CommonName
     """The CA certificate's subject common name; unique within the environment."""
 
 
@@ -125,7 +116,7 @@ class HardwareModel(Frozen):
     soc: Text
     modem: Text
     key_storage: KeyStorage = Field(strict=False)
-    support_until: date
+    support_until: Day
     """The last day this model gets security updates. Device certificates of birth must not need to outlive it."""
 
 
@@ -147,9 +138,9 @@ class Pin(Frozen):
     address: Ipv4 | None = None
     residency: Residency | None = Field(default=None, strict=False)
     """Where this device's data must stay; a pin that would break it is refused."""
-    owner: Text
+    owner: TagValue
     reason: Text
-    expires: date
+    expires: Day
     """The last day the pin is allowed to stand."""
 
 
@@ -172,11 +163,11 @@ class Firmware(Frozen):
 class Environment(Frozen):
     """Everything a stack file says."""
 
-    name: Label
+    name: StackName
     """The stack's name, from the file's name."""
     home_region: Region
     """Where what has no region of its own lives (`aws:region`)."""
-    owner: Text
+    owner: TagValue
     domain: Domain
     clusters: dict[Label, Cluster]
     default: Default

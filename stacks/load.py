@@ -1,0 +1,142 @@
+"""From a stack file to an `Environment`: read, parse, judge, and say everything that is wrong at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, create_model
+
+from stacks.ca_certificates import find_ca_certificates
+from stacks.document import Document, KeyPath, read_document, spell
+from stacks.environment import Environment, Frozen
+from stacks.errors import Problem, StackError
+from stacks.explain import explain, place, unknown_key
+from stacks.rules.judge import judge
+
+__all__ = ["AUTHORITIES", "STACKS", "available_stacks", "find_ca_certificates", "load_environment"]
+
+STACKS = Path(__file__).parent
+AUTHORITIES = STACKS / "authorities"
+"""Certificates of issuing authorities, public data: `<stack>/<authority>.pem`."""
+
+_NAMESPACE = "flotilla:"
+_HOME_REGION_KEY = "aws:region"
+_DESK_KEYS = frozenset({"flotilla:authorities_directory"})
+"""Read by `__main__` alone: the desk keeps its own certificates."""
+_PULUMI_KEYS = frozenset({"config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment"})
+"""What Pulumi itself keeps in a stack file (Pulumi, stack settings file reference)."""
+_PROVIDER_KEYS = frozenset(
+    f"aws:{name}"
+    for name in (
+        "allowedAccountIds",
+        "assumeRoles",
+        "endpoints",
+        "forbiddenAccountIds",
+        "maxRetries",
+        "profile",
+        "s3UsePathStyle",
+        "skipCredentialsValidation",
+        "skipMetadataApiCheck",
+        "skipRegionValidation",
+        "skipRequestingAccountId",
+    )
+)
+"""Settings of the AWS provider that say which account and endpoint, never what; no secret among them."""
+
+
+def available_stacks(directory: Path = STACKS) -> tuple[str, ...]:
+    """The stacks that have a file, by name."""
+    return tuple(sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in directory.glob("Pulumi.*.yaml")))
+
+
+def load_environment(stack: str, *, today: date, directory: Path = STACKS) -> Environment:
+    """The environment of a stack, or `StackError` with every problem of its file.
+
+    `today` decides what has expired. The other files in `directory` are read for their domains only.
+    """
+    if stack not in available_stacks(directory):
+        known = ", ".join(available_stacks(directory)) or "none"
+        problem = Problem(
+            file=f"Pulumi.{stack}.yaml", rule="there is no such stack file", way_out=f"stacks are: {known}"
+        )
+        raise StackError([problem])
+    source = _Source.of(read_document(directory / f"Pulumi.{stack}.yaml"))
+    fields = {"name": stack, **source.fields}
+    problems = list(source.problems)
+    valid, refused = _parse(fields)
+    problems += [source.problem(path, *told) for path, *told in refused]
+    known_values = {**valid, "today": today, "other_domains": _other_domains(stack, directory)}
+    problems += [source.problem(breach.path, breach.rule, breach.way_out) for breach in judge(known_values)]
+    if problems:
+        raise StackError(problems)
+    return Environment.model_validate(fields)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A stack file taken apart: our fields, how the file spells them, and what does not belong there."""
+
+    document: Document
+    fields: Mapping[str, Any]
+    spelled: Mapping[str, str]
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, document: Document) -> "_Source":
+        config = document.values.get("config")
+        spelled: dict[str, str] = {"home_region": _HOME_REGION_KEY}
+        spelled |= {name: f"{_NAMESPACE}{name}" for name in Environment.model_fields if name not in ("name", *spelled)}
+        known = {*spelled.values(), *_DESK_KEYS, *_PROVIDER_KEYS}
+        given = config if isinstance(config, dict) else {}
+        problems = [_unknown(document, (key,), key, _PULUMI_KEYS) for key in document.values if key not in _PULUMI_KEYS]
+        if not isinstance(config, dict):
+            line = document.line(("config",))
+            told = {"rule": "a stack file has its values under `config`", "way_out": "write the keys below `config:`"}
+            problems.append(Problem(file=document.file, line=line, key="config", **told))
+        problems += [_unknown(document, ("config", key), key, known) for key in given if key not in known]
+        fields = {name: given[key] for name, key in spelled.items() if key in given}
+        return cls(document, fields, spelled, tuple(problems))
+
+    def problem(self, path: KeyPath, rule: str, way_out: str) -> Problem:
+        """A problem with the value at `path` of the environment."""
+        key = self.spelled.get(str(path[0]), str(path[0]))
+        line = self.document.line(("config", key, *path[1:]))
+        return Problem(file=self.document.file, line=line, key=spell((key, *path[1:])), rule=rule, way_out=way_out)
+
+
+def _unknown(document: Document, path: KeyPath, key: str, known: frozenset[str] | set[str]) -> Problem:
+    rule, way_out = unknown_key(key, known - _PROVIDER_KEYS if not key.startswith("aws:") else known)
+    return Problem(file=document.file, line=document.line(path), key=key, rule=rule, way_out=way_out)
+
+
+def _parse(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[KeyPath, str, str]]]:
+    """The fields that are valid in themselves, parsed; and what is wrong with the others."""
+    refused: list[tuple[KeyPath, str, str]] = []
+    try:
+        Environment.model_validate(fields)
+    except ValidationError as error:
+        refused = [(place(details), *explain(details)) for details in error.errors()]
+    wrong = {path[0] for path, _, _ in refused}
+    sound = {name: field for name, field in Environment.model_fields.items() if name not in wrong}
+    part = create_model("Part", __base__=Frozen, **{name: (field.annotation, field) for name, field in sound.items()})  # type: ignore[call-overload]
+    parsed = part.model_validate({name: value for name, value in fields.items() if name in sound})
+    return {name: getattr(parsed, name) for name in sound}, refused
+
+
+def _other_domains(stack: str, directory: Path) -> dict[str, str]:
+    """The domains of the other stacks; a file that cannot be read is that stack's own problem."""
+    domains: dict[str, str] = {}
+    for other in available_stacks(directory):
+        if other == stack:
+            continue
+        try:
+            values = read_document(directory / f"Pulumi.{other}.yaml").values
+        except StackError:
+            continue
+        config = values.get("config")
+        domain = config.get(f"{_NAMESPACE}domain") if isinstance(config, dict) else None
+        if isinstance(domain, str):
+            domains[other] = domain
+    return domains

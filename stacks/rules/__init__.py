@@ -1,0 +1,1 @@
+"""Rules between the values of an environment: pure functions, one a rule, grouped by what they are about."""
