@@ -1,0 +1,54 @@
+"""Run MiniStack with every listener on loopback; the program of one cell's process.
+
+MiniStack binds its MQTT listener, and some others, to every interface of the machine. A desk must not offer a cloud
+that accepts any credentials to the network it stands in, so sockets of this process bind to loopback or not at all.
+Started by its path, with `-P`: it needs MiniStack and the standard library only.
+"""
+
+import errno
+import ipaddress
+import os
+import runpy
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+_LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what is replaced, not what is bound
+
+
+def loopback_address(family: int, address: Any) -> Any:
+    """The address to bind instead: loopback for "every interface", itself if it is loopback, else `OSError`."""
+    loopback = _LOOPBACK.get(socket.AddressFamily(family))
+    if loopback is None:
+        return address
+    host, *rest = address
+    if host in _EVERYWHERE:
+        return (loopback, *rest)
+    if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+        return address
+    raise OSError(errno.EADDRNOTAVAIL, f"a cell of the desk listens on loopback only, not on {host}")
+
+
+def keep_to_loopback() -> None:
+    """Make every later `bind` of this process go through `loopback_address`."""
+    bind = socket.socket.bind
+
+    def bind_to_loopback(self: socket.socket, address: Any, /) -> None:
+        bind(self, loopback_address(self.family, address))
+
+    socket.socket.bind = bind_to_loopback  # type: ignore[method-assign]  # the one place every library goes through
+
+
+def main(folder: Path) -> None:
+    """Run MiniStack, as its environment configures it, from `folder`."""
+    os.umask(0o077)
+    os.chdir(folder)
+    keep_to_loopback()
+    sys.argv = ["ministack"]
+    runpy.run_module("ministack", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
