@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from stacks.document import KeyPath, spell
+from stacks.document import KeyPath
 from stacks.environment import Environment
 from stacks.grammar import REFUSAL
 
@@ -57,7 +57,7 @@ def _key(kind: str, error: ErrorDetails) -> tuple[str, str] | None:
     if kind == "extra_forbidden":
         return unknown_key(str(error["loc"][-1]), _known_keys(place(error)[:-1]))
     if kind == "missing":
-        return "a key is missing", f"add `{spell(place(error)[-1:])}`; stacks/environment.py says what it is for"
+        return "this key is missing", "add it; stacks/environment.py says what it is for"
     return None
 
 

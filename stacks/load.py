@@ -1,6 +1,7 @@
 """From a stack file to an `Environment`: read, parse, judge, and say everything that is wrong at once."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -86,17 +87,16 @@ class _Source:
     @classmethod
     def of(cls, document: Document) -> "_Source":
         config = document.values.get("config")
-        spelled: dict[str, str] = {"home_region": _HOME_REGION_KEY}
-        spelled |= {name: f"{_NAMESPACE}{name}" for name in Environment.model_fields if name not in ("name", *spelled)}
-        known = {*spelled.values(), *_DESK_KEYS, *_PROVIDER_KEYS}
-        given = config if isinstance(config, dict) else {}
-        problems = [_unknown(document, (key,), key, _PULUMI_KEYS) for key in document.values if key not in _PULUMI_KEYS]
         if not isinstance(config, dict):
             line = document.line(("config",))
             told = {"rule": "a stack file has its values under `config`", "way_out": "write the keys below `config:`"}
-            problems.append(Problem(file=document.file, line=line, key="config", **told))
-        problems += [_unknown(document, ("config", key), key, known) for key in given if key not in known]
-        fields = {name: given[key] for name, key in spelled.items() if key in given}
+            raise StackError([Problem(file=document.file, line=line, key="config", **told)])
+        spelled = {name: f"{_NAMESPACE}{name}" for name in Environment.model_fields if name != "name"}
+        spelled["home_region"] = _HOME_REGION_KEY
+        known = {*spelled.values(), *_DESK_KEYS, *_PROVIDER_KEYS}
+        problems = [_unknown(document, (key,), _PULUMI_KEYS) for key in document.values if key not in _PULUMI_KEYS]
+        problems += [_unknown(document, ("config", key), known) for key in config if key not in known]
+        fields = {name: config[key] for name, key in spelled.items() if key in config}
         return cls(document, fields, spelled, tuple(problems))
 
     def problem(self, path: KeyPath, rule: str, way_out: str) -> Problem:
@@ -106,8 +106,9 @@ class _Source:
         return Problem(file=self.document.file, line=line, key=spell((key, *path[1:])), rule=rule, way_out=way_out)
 
 
-def _unknown(document: Document, path: KeyPath, key: str, known: frozenset[str] | set[str]) -> Problem:
-    rule, way_out = unknown_key(key, known - _PROVIDER_KEYS if not key.startswith("aws:") else known)
+def _unknown(document: Document, path: KeyPath, known: AbstractSet[str]) -> Problem:
+    key = str(path[-1])
+    rule, way_out = unknown_key(key, known if key.startswith("aws:") else known - _PROVIDER_KEYS)
     return Problem(file=document.file, line=document.line(path), key=key, rule=rule, way_out=way_out)
 
 
@@ -120,7 +121,8 @@ def _parse(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[KeyPat
         refused = [(place(details), *explain(details)) for details in error.errors()]
     wrong = {path[0] for path, _, _ in refused}
     sound = {name: field for name, field in Environment.model_fields.items() if name not in wrong}
-    part = create_model("Part", __base__=Frozen, **{name: (field.annotation, field) for name, field in sound.items()})  # type: ignore[call-overload]
+    definitions: dict[str, Any] = {name: (field.annotation, field) for name, field in sound.items()}
+    part = create_model("Part", __base__=Frozen, **definitions)
     parsed = part.model_validate({name: value for name, value in fields.items() if name in sound})
     return {name: getattr(parsed, name) for name in sound}, refused
 
