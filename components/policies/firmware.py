@@ -48,7 +48,7 @@ def replication_trust() -> Document:
 
 
 def replication_policy(
-    *, source: str, source_region: str, source_key_arn: str, targets: Sequence[tuple[str, str, str]]
+    *, source: str, source_region: str, source_key_arn: str, targets: Sequence[Sequence[str]]
 ) -> Document:
     """What replication may do: read versions at home, write them elsewhere. Deleting is not among it.
 
