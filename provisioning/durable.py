@@ -1,0 +1,64 @@
+"""Files that survive a power cut: whole and on the disk, or not there at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+PUBLIC = 0o644
+PRIVATE = 0o600
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
+    """Put `data` at `path`, replacing what is there; a reader sees the old file or the new one, never a part."""
+    temporary = _temporary(path, data, mode)
+    try:
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
+    """Put `data` at `path` unless a file is there; False says that one was, and is untouched."""
+    temporary = _temporary(path, data, mode)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return True
+
+
+def make_folder(path: Path, *, mode: int = 0o755) -> None:
+    """Make the folder `path` and those above it, each durable in its parent."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(mode=mode, exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable: a rename or link is on the disk only after this."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _temporary(path: Path, data: bytes, mode: int) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, made with its mode, is no path
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary

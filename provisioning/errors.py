@@ -1,0 +1,17 @@
+"""What can go wrong at the factory, split by who must act."""
+
+
+class ProvisioningError(Exception):
+    """The base; its text says what is wrong, where, and the way out."""
+
+
+class RefusedError(ProvisioningError):
+    """Who asked must change the request or its files; nothing was done, and asking again changes nothing."""
+
+
+class StationError(ProvisioningError):
+    """This machine cannot do it: its disk, its ledger, its keys, its clock."""
+
+
+class CloudError(ProvisioningError):
+    """The cloud could not be asked, or said no; what the ledger holds stands, and a rerun continues."""

@@ -1,0 +1,163 @@
+"""What stands in our certificates: the one place where RFC 5280 and IEEE 802.1AR become extensions.
+
+Pure: a builder without a signature comes out. Every profile signs with ECDSA P-256 and SHA-256, which AWS IoT, every
+TLS stack of ours and AWS KMS have in common.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from protocol.device_id import DeviceId
+
+BACKDATE = timedelta(hours=1)
+"""How far before now a certificate begins: whoever checks it may have a slow clock. Let's Encrypt does the same."""
+BIRTH_LIFETIME = timedelta(days=5479)
+"""15 years: a device is supported for ten, may wait years on a shelf, and IEEE 802.1AR wants its birth certificate to
+outlast it. The issuing authority must last longer."""
+MAX_NAME_CHARACTERS = 64
+"""RFC 5280, appendix A.1: ub-common-name and ub-organization-name."""
+
+DevicePublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validity:
+    """From the first to the last second a certificate is valid; both count (RFC 5280, section 4.1.2.5). UTC."""
+
+    not_before: datetime
+    not_after: datetime
+
+    @classmethod
+    def lasting(cls, lifetime: timedelta, *, now: datetime) -> Self:
+        """A validity of `lifetime` that began a little before `now`."""
+        not_before = now.replace(microsecond=0) - BACKDATE
+        return cls(not_before=not_before, not_after=not_before + lifetime - _SECOND)
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Self:
+        """The validity in a certificate."""
+        return cls(not_before=certificate.not_valid_before_utc, not_after=certificate.not_valid_after_utc)
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long it lasts."""
+        return self.not_after - self.not_before + _SECOND
+
+    def lies_within(self, other: Self) -> bool:
+        """Whether `other` is valid the whole time."""
+        return other.not_before <= self.not_before and self.not_after <= other.not_after
+
+
+def years(count: int) -> timedelta:
+    """`count` years as certificates count them here: 365.25 days each, whole days."""
+    return timedelta(days=round(count * 365.25))
+
+
+def authority_name(common_name: str, organization: str) -> x509.Name:
+    """The subject of a root or an issuing authority."""
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def device_name(device: DeviceId) -> x509.Name:
+    """The subject of a device: its id as common name and, as IEEE 802.1AR section 8.6 wants, as serial number."""
+    return x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, device), x509.NameAttribute(NameOID.SERIAL_NUMBER, device)]
+    )
+
+
+def root_builder(
+    *, name: x509.Name, public_key: ec.EllipticCurvePublicKey, validity: Validity, serial: int
+) -> x509.CertificateBuilder:
+    """A root: it signs issuing authorities, and nothing below them may be an authority."""
+    builder = _builder(subject=name, issuer=name, public_key=public_key, validity=validity, serial=serial)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    return _authority(builder, path_length=1).add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+    )
+
+
+def issuing_builder(
+    *,
+    name: x509.Name,
+    public_key: ec.EllipticCurvePublicKey,
+    path_length: int,
+    issuer: x509.Certificate,
+    validity: Validity,
+    serial: int,
+) -> x509.CertificateBuilder:
+    """An issuing authority of one supplier or line."""
+    builder = _builder(subject=name, issuer=issuer.subject, public_key=public_key, validity=validity, serial=serial)
+    return _authority(builder, path_length=path_length).add_extension(issuer_key_identifier(issuer), critical=False)
+
+
+def device_builder(
+    *, device: DeviceId, public_key: DevicePublicKey, issuer: x509.Certificate, validity: Validity, serial: int
+) -> x509.CertificateBuilder:
+    """The birth certificate of a device: it may prove who it is to a server, and nothing else.
+
+    It has no subject alternative name: AWS IoT and our brokers read the subject, and a name in DNS would claim that
+    the device is a host.
+    """
+    builder = _builder(
+        subject=device_name(device), issuer=issuer.subject, public_key=public_key, validity=validity, serial=serial
+    )
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(issuer_key_identifier(issuer), critical=False)
+    )
+
+
+def issuer_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """What a certificate says of its issuer's key."""
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _builder(
+    *, subject: x509.Name, issuer: x509.Name, public_key: DevicePublicKey, validity: Validity, serial: int
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(serial)
+        .not_valid_before(validity.not_before)
+        .not_valid_after(validity.not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _authority(builder: x509.CertificateBuilder, *, path_length: int) -> x509.CertificateBuilder:
+    return builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True).add_extension(
+        _key_usage(key_cert_sign=True, crl_sign=True), critical=True
+    )
+
+
+def _key_usage(
+    *, digital_signature: bool = False, key_cert_sign: bool = False, crl_sign: bool = False
+) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=key_cert_sign,
+        crl_sign=crl_sign,
+        encipher_only=False,
+        decipher_only=False,
+    )
