@@ -16,6 +16,9 @@ from stacks.errors import Problem, StackError
 Key = str | int
 KeyPath = tuple[Key, ...]
 
+_PLAIN_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+_TEXT = "tag:yaml.org,2002:str"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
@@ -83,6 +86,8 @@ class _Reader:
         if id(node) in self._seen:
             raise self._at(node, path, "an alias (`*name`) hides what a reviewer should see", "write the value out")
         self._seen.add(id(node))
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _PLAIN_COLLECTIONS:
+            raise self._at(node, path, f"the tag {node.tag} is not plain data", "remove the tag")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -97,7 +102,7 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag != "tag:yaml.org,2002:str":
+            if key_node.tag != _TEXT:
                 raise self._at(key_node, path, "a key is text", "put the key in quotes, and write out what `<<` merges")
             key = str(key_node.value)
             here = (*path, key)

@@ -11,7 +11,7 @@ from stacks.rules.places import RESERVED_LABELS
 def few_pins(pins: Sequence[Pin]) -> Breaches:
     """More than a reviewer can see belongs to `fleet route` (design decision 5)."""
     if len(pins) > MAX_PINNED_DEVICES:
-        rule = f"{len(pins)} devices are pinned; a stack file holds at most {MAX_PINNED_DEVICES}"
+        rule = f"{len(pins)} devices are pinned, and a stack file holds at most {MAX_PINNED_DEVICES}"
         yield Breach(
             ("pins", MAX_PINNED_DEVICES), rule, "move devices by `fleet route`, and pin what a reviewer must see"
         )
@@ -63,7 +63,7 @@ def pins_keep_residency(pins: Sequence[Pin], clusters: Mapping[str, Cluster]) ->
             rule = f"nothing proves that address {pin.address} keeps data in {pin.residency}"
             yield Breach(("pins", index, "address"), rule, way_out)
         elif pin.cluster is not None and pin.cluster in clusters and pin.cluster not in fitting:
-            rule = f"the device's data must stay in {pin.residency}; cluster {pin.cluster} keeps it in "
+            rule = f"the device's data must stay in {pin.residency}, and cluster {pin.cluster} keeps it in "
             yield Breach(("pins", index, "cluster"), f"{rule}{clusters[pin.cluster].residency}", way_out)
 
 

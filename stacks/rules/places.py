@@ -73,7 +73,7 @@ def server_names_fit_a_certificate(domain: str, clusters: Mapping[str, Cluster])
     for name in clusters:
         server_name = cluster_hostname(name, domain)
         if len(server_name) > MAX_CERTIFICATE_NAME:
-            rule = f"server name {server_name} has {len(server_name)} characters; a certificate takes 64"
+            rule = f"server name {server_name} has {len(server_name)} characters, and a certificate takes {MAX_CERTIFICATE_NAME}"
             yield Breach(("clusters", name), rule, "shorten the cluster's name or the domain")
 
 
@@ -84,7 +84,5 @@ def domains_apart(domain: str, other_domains: Mapping[str, str]) -> Breaches:
     """
     for stack, other in other_domains.items():
         if domain == other or domain.endswith(f".{other}") or other.endswith(f".{domain}"):
-            rule = (
-                f"domain {domain} overlaps {other} of stack {stack}; accounts with overlapping domains block each other"
-            )
+            rule = f"domain {domain} overlaps {other} of stack {stack}, and such accounts block each other"
             yield Breach(("domain",), rule, f"choose a domain beside it, such as iot-{stack}.example.com")
