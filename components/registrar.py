@@ -14,6 +14,7 @@ from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.function import Function, FunctionArgs
 from components.naming import Naming
 from components.policies.registrar import registrar_policy
+from components.policies.trust import IOT_SERVICE
 from protocol.admission import MANIFEST_KEY
 
 REGISTERED_TOPIC = "$aws/events/certificates/registered"
@@ -39,14 +40,17 @@ class Registrar(pulumi.ComponentResource):
     table_name: str
     function_name: str
     dead_letter_queue_name: str
-    rule_names: tuple[str, ...]
+    rule_names: dict[str, str]
+    """What each rule takes, in a word or two, to its name."""
 
     def __init__(self, name: str, args: RegistrarArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flotilla:index:Registrar", name, None, opts)
         self._name, self._args = name, args
         self._tags = args.naming.tags(name)
         self.table_name = args.naming.name("manifest")
-        self.rule_names = tuple(self._rule_name(authority) for authority in sorted(args.ca_certificate_ids))
+        self.rule_names = {
+            _thing(authority): args.naming.rule(_thing(authority)) for authority in args.ca_certificate_ids
+        }
         table = self._table()
         queue = DeadLetterQueue(
             f"{name}-dead-letters",
@@ -108,7 +112,7 @@ class Registrar(pulumi.ComponentResource):
         )
         rule = aws.iot.TopicRule(
             f"{self._name}-{authority}-rule",
-            name=self._rule_name(authority),
+            name=self.rule_names[_thing(authority)],
             description=f"New certificates of authority {authority} go to the registrar",
             region=self._args.region,
             enabled=True,
@@ -123,13 +127,14 @@ class Registrar(pulumi.ComponentResource):
             f"{self._name}-{authority}-permission",
             statement_id=f"registered-{authority}",
             action="lambda:InvokeFunction",
-            function=function.function_name,
+            function=function.function_arn,
             region=self._args.region,
-            principal="iot.amazonaws.com",
+            principal=IOT_SERVICE,
             source_account=self._args.naming.account_id,
             source_arn=rule.arn,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[function]),
+            opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _rule_name(self, authority: str) -> str:
-        return self._args.naming.rule(f"registered-{authority}")
+
+def _thing(authority: str) -> str:
+    return f"registered-{authority}"

@@ -1,0 +1,153 @@
+"""The alarms of one cluster: which metric, over which time, from which value, and what silence means.
+
+Plain values, so that every choice is read and tested in one place. Names of metrics and dimensions: AWS IoT Developer
+Guide, "Metrics and dimensions"; Amazon SQS and AWS Lambda developer guides, "CloudWatch metrics".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from components.policies.function import METRIC_NAMESPACE
+from stacks.environment import AlarmThresholds
+
+PERIOD_SECONDS = 300  # the stack file counts per five minutes
+DAY_SECONDS = 24 * 3600
+DAYS_OF_SILENCE = 2
+"""How long the daily count of a CA's days may fail to come; one late run is not worth a call."""
+FUNCTION_ERRORS = 1
+"""A handler of ours catches what a device can cause, so that one error left is a fault of ours or of AWS."""
+
+Silence = Literal["notBreaching", "breaching"]
+"""What missing data means: nothing happened, or the watchman is dead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What runs in one cluster. Every mapping: a word or two for it, to its physical name."""
+
+    cluster: str
+    region: str
+    rules: Mapping[str, str]
+    functions: Mapping[str, str]
+    queues: Mapping[str, str]
+    authorities: tuple[str, ...]
+    """Issuing authorities that have a CA certificate here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """One alarm on one metric."""
+
+    thing: str
+    """Part of its name."""
+    description: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, str]
+    statistic: Literal["Sum", "Maximum", "Minimum"]
+    comparison: Literal["GreaterThanOrEqualToThreshold", "LessThanThreshold"]
+    threshold: int
+    silence: Silence
+    period_seconds: int = PERIOD_SECONDS
+    periods: int = 1
+
+
+def cluster_alarms(watched: Watched, thresholds: AlarmThresholds, *, environment: str) -> tuple[Alarm, ...]:
+    """Every alarm of a cluster."""
+    return (
+        *(alarm for label, rule in watched.rules.items() for alarm in _rule(label, rule, thresholds.rule_errors)),
+        _registrations_refused(environment, thresholds.registrations_refused),
+        *(_dead_letters(label, queue, thresholds.dead_letters_waiting) for label, queue in watched.queues.items()),
+        *(_function_errors(label, function) for label, function in watched.functions.items()),
+        *(_authority(name, environment, thresholds.authority_expiry_days) for name in watched.authorities),
+    )
+
+
+def _rule(label: str, rule: str, threshold: int) -> tuple[Alarm, Alarm]:
+    """A rule whose action failed, and one AWS IoT held back: either way messages were not delivered."""
+    return (
+        _count(
+            f"rule-{label}-failed",
+            f"Topic rule {rule} could not hand messages to its function; they are in the dead letter queue.",
+            ("AWS/IoT", "Failure", {"RuleName": rule, "ActionType": "Lambda"}),
+            threshold,
+        ),
+        _count(
+            f"rule-{label}-throttled",
+            f"AWS IoT throttled topic rule {rule}; messages were lost. Ask for a higher quota or move devices.",
+            ("AWS/IoT", "RuleMessageThrottled", {"RuleName": rule}),
+            threshold,
+        ),
+    )
+
+
+def _registrations_refused(environment: str, threshold: int) -> Alarm:
+    return _count(
+        "registrations-refused",
+        "Certificates of our CAs were refused: the manifest is not synced, or somebody signs without the factory.",
+        (METRIC_NAMESPACE, "RegistrationsRefused", {"Environment": environment}),
+        threshold,
+    )
+
+
+def _dead_letters(label: str, queue: str, threshold: int) -> Alarm:
+    return _count(
+        f"{label}-dead-letters",
+        f"Messages wait in {queue}; each says why. A batch can be delivered again, so it is late and not lost.",
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": queue}),
+        threshold,
+        statistic="Maximum",
+    )
+
+
+def _function_errors(label: str, function: str) -> Alarm:
+    return _count(
+        f"{label}-errors",
+        f"Function {function} failed; its log says why.",
+        ("AWS/Lambda", "Errors", {"FunctionName": function}),
+        FUNCTION_ERRORS,
+    )
+
+
+def _authority(authority: str, environment: str, days: int) -> Alarm:
+    """Rings below `days`, and when the count stops coming: a watchman that died must not look like a long life.
+
+    A new authority rings until its first count, within a day of the deployment.
+    """
+    return Alarm(
+        thing=f"authority-{authority}-expiring",
+        description=f"The CA certificate of authority {authority} has fewer than {days} days, or nobody counts them.",
+        namespace=METRIC_NAMESPACE,
+        metric="AuthorityDaysLeft",
+        dimensions={"Environment": environment, "Authority": authority},
+        statistic="Minimum",
+        comparison="LessThanThreshold",
+        threshold=days,
+        silence="breaching",
+        period_seconds=DAY_SECONDS,
+        periods=DAYS_OF_SILENCE,
+    )
+
+
+def _count(
+    thing: str,
+    description: str,
+    metric: tuple[str, str, Mapping[str, str]],
+    threshold: int,
+    *,
+    statistic: Literal["Sum", "Maximum"] = "Sum",
+) -> Alarm:
+    """Something bad, counted; AWS publishes no zeros for it, so that silence is good news."""
+    namespace, name, dimensions = metric
+    return Alarm(
+        thing=thing,
+        description=description,
+        namespace=namespace,
+        metric=name,
+        dimensions=dimensions,
+        statistic=statistic,
+        comparison="GreaterThanOrEqualToThreshold",
+        threshold=threshold,
+        silence="notBreaching",
+    )
