@@ -4,6 +4,7 @@ Devices read through presigned URLs of the bucket nearest to them. Object Lock h
 environment asks for (design decision 9).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,7 +105,7 @@ class FirmwareStore(pulumi.ComponentResource):
             f"{self._name}-replication-role",
             name=self._args.naming.name("firmware-replication"),
             description="S3 copies released firmware from the home region to the cluster regions",
-            assume_role_policy=policy_text(replication_trust),
+            assume_role_policy=json.dumps(replication_trust()),
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
