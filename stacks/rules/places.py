@@ -72,15 +72,16 @@ def server_names_fit_a_certificate(domain: str, clusters: Mapping[str, Cluster])
     """A cluster's server name is the first name of its certificate."""
     for name in clusters:
         server_name = cluster_hostname(name, domain)
-        if len(server_name) > MAX_CERTIFICATE_NAME:
-            rule = f"server name {server_name} has {len(server_name)} characters, and a certificate takes {MAX_CERTIFICATE_NAME}"
+        long = len(server_name)
+        if long > MAX_CERTIFICATE_NAME:
+            rule = f"server name {server_name} has {long} characters, and a certificate takes {MAX_CERTIFICATE_NAME}"
             yield Breach(("clusters", name), rule, "shorten the cluster's name or the domain")
 
 
 def domains_apart(domain: str, other_domains: Mapping[str, str]) -> Breaches:
     """A wildcard certificate in one account blocks overlapping custom domains of every other account in its region.
 
-    `other_domains`: stack to domain. Source: AWS IoT Core, configurable endpoints; see docs of the routing decision.
+    `other_domains`: stack to domain. Source: AWS IoT Core, configurable endpoints.
     """
     for stack, other in other_domains.items():
         if domain == other or domain.endswith(f".{other}") or other.endswith(f".{domain}"):
