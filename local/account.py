@@ -1,0 +1,5 @@
+"""The AWS account of the desk, and the key that stands for it."""
+
+ACCOUNT = "000000000000"
+"""MiniStack takes a 12-digit access key as the account; this one is also where it puts what carries no key at all."""
+SECRET_ACCESS_KEY = "desk"  # noqa: S105  # MiniStack does not check the secret of an account's own key
