@@ -47,7 +47,7 @@ def rotate(account_id: str) -> Statement:
 
 
 def authority_key_policy(*, account_id: str) -> Document:
-    """The key of an issuing authority: the account's IAM policies say which station may sign, and only one algorithm."""
+    """The key of an issuing authority: the account's IAM policies say who may sign, and only in one algorithm."""
     account = {"AWS": arns.account_root(account_id)}
     return document(
         administer(account_id),

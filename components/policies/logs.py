@@ -4,7 +4,7 @@ from components.policies import arns
 from components.policies.statement import Document, allow, allow_principal, document
 
 IOT_LOG_GROUP = "AWSIotLogsV2"
-"""The log group AWS IoT writes to; its name cannot be chosen (AWS IoT Developer Guide, "Monitor with CloudWatch Logs")."""
+"""The log group AWS IoT writes to; its name cannot be chosen (AWS IoT Developer Guide, "CloudWatch Logs")."""
 
 
 def iot_logging_policy(*, region: str, account_id: str) -> Document:

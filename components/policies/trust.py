@@ -6,6 +6,7 @@ Guide, "The confused deputy problem").
 
 from collections.abc import Sequence
 
+from components.policies import arns
 from components.policies.statement import Document, document
 
 IOT_SERVICE = "iot.amazonaws.com"
@@ -14,7 +15,7 @@ S3_SERVICE = "s3.amazonaws.com"
 
 
 def service_trust(service: str, *, account_id: str, source_arns: Sequence[str]) -> Document:
-    """The trust of a role that `service` assumes for the resources `source_arns` (which may hold `*`) of the account."""
+    """The trust of a role that `service` assumes for the account's `source_arns`, which may hold `*`."""
     return document(
         {
             "Sid": "OnlyForThisAccount",
@@ -27,3 +28,15 @@ def service_trust(service: str, *, account_id: str, source_arns: Sequence[str]) 
             },
         }
     )
+
+
+def rules_trust(*, rules: str, region: str, account_id: str) -> Document:
+    """The trust of a role that topic rules assume; `rules` is the name of one, or holds `*`."""
+    source = arns.topic_rule(rules, region=region, account_id=account_id)
+    return service_trust(IOT_SERVICE, account_id=account_id, source_arns=[source])
+
+
+def iot_logging_trust(*, region: str, account_id: str) -> Document:
+    """The trust of the role AWS IoT writes its log with: no one resource stands behind it, so the region's IoT does."""
+    source = f"arn:{arns.PARTITION}:iot:{region}:{account_id}:*"
+    return service_trust(IOT_SERVICE, account_id=account_id, source_arns=[source])

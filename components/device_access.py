@@ -1,0 +1,56 @@
+"""What devices may do in a cluster's region, and the kinds of device there are (design decision 6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.naming import Naming
+from components.policies.device import device_policy
+from components.policy_text import policy_text
+from stacks.environment import HardwareModel
+
+SEARCHABLE_ATTRIBUTES = ("authority", "model", "serial")
+"""What the registrar writes on each thing; AWS IoT takes three per thing type and never lets them change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceAccessArgs:
+    """Which region, and the hardware catalogue."""
+
+    naming: Naming
+    region: str
+    models: Mapping[str, HardwareModel]
+
+
+class DeviceAccess(pulumi.ComponentResource):
+    """The IoT policy of devices, and a thing type per hardware model."""
+
+    policy_name: str
+
+    def __init__(self, name: str, args: DeviceAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("flotilla:index:DeviceAccess", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.policy_name = args.naming.name("device")
+        aws.iot.Policy(
+            f"{name}-policy",
+            name=self.policy_name,
+            policy=policy_text(device_policy, region=args.region, account_id=args.naming.account_id),
+            region=args.region,
+            tags=args.naming.tags(name),
+            opts=child,
+        )
+        for model, hardware in args.models.items():
+            aws.iot.ThingType(
+                f"{name}-{model}",
+                name=model,
+                properties=aws.iot.ThingTypePropertiesArgs(
+                    description=f"{hardware.vendor}: {hardware.soc}, {hardware.modem}",
+                    searchable_attributes=list(SEARCHABLE_ATTRIBUTES),
+                ),
+                region=args.region,
+                tags=args.naming.tags(name),
+                opts=child,
+            )
+        self.register_outputs({"policy_name": self.policy_name})
