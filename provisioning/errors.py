@@ -10,7 +10,7 @@ class RefusedError(ProvisioningError):
 
 
 class StationError(ProvisioningError):
-    """This machine cannot do it: its disk, its ledger, its keys, its clock."""
+    """The machine at the line cannot do it: its disk, its ledger, its keys, its clock."""
 
 
 class CloudError(ProvisioningError):

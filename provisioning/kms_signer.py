@@ -1,15 +1,13 @@
 """A signer whose key never leaves AWS KMS. KMS signs at most 300 ECC digests a second per account and region."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from provisioning.cloud import asking
 from provisioning.errors import CloudError, RefusedError
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ class KmsSigner:
     @classmethod
     def of(cls, client: "KMSClient", key_arn: str) -> Self:
         """The signer of a KMS key; `RefusedError` when it is no P-256 signing key, `CloudError` when KMS says no."""
-        with _asking(key_arn, "kms:GetPublicKey"):
+        with asking(f"kms:GetPublicKey of {key_arn}"):
             answer = client.get_public_key(KeyId=key_arn)
         try:
             public_key = serialization.load_der_public_key(answer["PublicKey"])
@@ -45,7 +43,7 @@ class KmsSigner:
 
     def sign(self, message: bytes) -> bytes:
         """See `Signer.sign`; only the digest travels. `CloudError` when KMS does not answer with a signature."""
-        with _asking(self.key_arn, "kms:Sign"):
+        with asking(f"kms:Sign with {self.key_arn}"):
             answer = self._client.sign(
                 KeyId=self.key_arn,
                 Message=hashlib.sha256(message).digest(),
@@ -56,11 +54,3 @@ class KmsSigner:
         if not signature:
             raise CloudError(f"{self.key_arn}: KMS answered without a signature; try again")
         return signature
-
-
-@contextmanager
-def _asking(key_arn: str, action: str) -> Iterator[None]:
-    try:
-        yield
-    except (ClientError, BotoCoreError) as error:
-        raise CloudError(f"{key_arn}: {action} failed ({error}); check the credentials and their rights") from error

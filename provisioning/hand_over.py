@@ -1,0 +1,59 @@
+"""Write the connection bundle of an identity: what leaves the factory inside the device."""
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import ValidationError
+
+from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics, read_bundle
+from protocol.device_id import DeviceId
+from protocol.hostnames import device_hostname
+from protocol.topics import batch_topic, command_filter
+from provisioning.durable import make_folder, write_durably
+from provisioning.errors import RefusedError
+from provisioning.key_file import read_device_key
+from provisioning.ledger.records import Identity
+
+
+def check_folder(folder: Path, device: DeviceId) -> None:
+    """Refuse a folder that holds another device's bundle, before anything is issued."""
+    try:
+        owner = read_bundle(folder).device
+    except FileNotFoundError:
+        return
+    except (OSError, ValidationError) as error:
+        raise RefusedError(
+            f"{folder / BUNDLE_FILE}: is no bundle ({error}); move it away or give another --out"
+        ) from error
+    if owner != device:
+        raise RefusedError(f"{folder}: holds the bundle of device {owner}; give device {device} a folder of its own")
+
+
+def hand_over(identity: Identity, *, issuer: x509.Certificate, domain: str, trust_anchors: bytes, folder: Path) -> None:
+    """Write the bundle, `bundle.json` last: where it stands, the folder is complete. A rerun writes the same."""
+    make_folder(folder)
+    _check_key(folder, identity)
+    certificate = identity.certificate
+    chain = certificate.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM)
+    write_durably(folder / CHAIN_FILE, chain)
+    write_durably(folder / TRUST_ANCHORS_FILE, trust_anchors)
+    write_durably(folder / BUNDLE_FILE, _document(identity, domain).model_dump_json(indent=2).encode() + b"\n")
+
+
+def _document(identity: Identity, domain: str) -> Bundle:
+    device = identity.device
+    return Bundle(
+        device=device,
+        model=identity.model,
+        domain=domain,
+        hostname=device_hostname(device, domain),
+        topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
+    )
+
+
+def _check_key(folder: Path, identity: Identity) -> None:
+    """A key beside a certificate it does not belong to would only show on the first connect."""
+    path = folder / KEY_FILE
+    if path.exists() and read_device_key(path).public_key() != identity.certificate.public_key():
+        raise RefusedError(f"{path}: is another key than the identity of device {identity.device}; move it away")
