@@ -54,14 +54,18 @@ def _open(server_name: str, port: int, proxy: HostPort | None) -> socket.socket:
         return socket.create_connection((server_name, port), timeout=PREFLIGHT_TIMEOUT_SECONDS)
     plain = socket.create_connection((proxy.host, proxy.port), timeout=PREFLIGHT_TIMEOUT_SECONDS)
     try:
-        plain.sendall(f"CONNECT {server_name}:{port} HTTP/1.1\r\nHost: {server_name}:{port}\r\n\r\n".encode("ascii"))
-        status = _read_head(plain).split(b"\r\n", 1)[0].decode("latin-1")
-        if status.split(" ")[1:2] != ["200"]:
-            raise ConnectionRefusedError(0, f"the proxy answered {status!r}")
+        _ask_for_tunnel(plain, f"{server_name}:{port}")
     except BaseException:
         plain.close()
         raise
     return plain
+
+
+def _ask_for_tunnel(plain: socket.socket, target: str) -> None:
+    plain.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode("ascii"))
+    status = _read_head(plain).split(b"\r\n", 1)[0].decode("latin-1")
+    if status.split(" ")[1:2] != ["200"]:
+        raise ConnectionRefusedError(0, f"the proxy answered {status!r}")
 
 
 def _read_head(plain: socket.socket) -> bytes:

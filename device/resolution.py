@@ -57,10 +57,8 @@ def resolve_route(device: DeviceId, domain: str, *, resolver: HostPort | None = 
         raise ResolutionError(f"{name}: there is no such name; is the domain {domain} deployed?") from error
     except dns.exception.DNSException as error:
         raise ResolutionError(f"{name}: could not be looked up: {error}") from error
-    chain = [name]
-    for rrset in answer.response.answer:
-        if rrset.rdtype == dns.rdatatype.CNAME:
-            chain.append(rrset[0].target.to_text(omit_final_dot=True))
+    aliases = (rrset for rrset in answer.response.answer if rrset.rdtype == dns.rdatatype.CNAME)
+    chain = [name, *(alias[0].target.to_text(omit_final_dot=True) for alias in aliases)]
     if len(chain) == 1 and answer.rrset is None:
         raise ResolutionError(f"{name}: has neither a CNAME nor an address; another record may hide the wildcard")
     return Route(tuple(chain), server_name(chain, device, domain))

@@ -42,7 +42,7 @@ def admission_delay(attempt: int, random: Random) -> timedelta:
 
     3 s, then twice that, the upper half of each random: a line's devices do not come back together.
     """
-    bound = ADMISSION_DELAY * 2**attempt
+    bound = ADMISSION_DELAY * (1 << attempt)
     return bound / 2 + bound / 2 * random()
 
 
@@ -51,7 +51,7 @@ def backoff_delay(attempt: int, random: Random) -> timedelta:
 
     Source: "Exponential Backoff And Jitter", AWS Architecture Blog; every value down to zero is possible.
     """
-    return min(BACKOFF_CAP, BACKOFF_BASE * 2 ** min(attempt, 10)) * random()
+    return min(BACKOFF_CAP, BACKOFF_BASE * (1 << min(attempt, 10))) * random()
 
 
 def retry_delay(attempt: int, random: Random, *, was_ever_admitted: bool) -> timedelta:

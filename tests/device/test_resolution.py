@@ -1,0 +1,96 @@
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from device.resolution import HostPort, ResolutionError, resolve_route
+from protocol.device_id import parse_device_id
+
+DOMAIN = "iot.example.com"
+DEVICE = parse_device_id("device1")
+NAME = f"device1.gw.{DOMAIN}."
+
+
+def rrset_of(record: str) -> dns.rrset.RRset:
+    name, ttl, _class, kind, target = record.split()
+    return dns.rrset.from_text(name, int(ttl), "IN", kind, target)
+
+
+@contextmanager
+def dns_server(*records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[HostPort]:
+    """Answers every question with these records, over UDP on loopback."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    listening.bind(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            wire, client = listening.recvfrom(4096)
+            if wire == b"stop":
+                return
+            answer = dns.message.make_response(dns.message.from_wire(wire))
+            answer.flags |= dns.flags.RA
+            answer.set_rcode(rcode)
+            answer.answer = [rrset_of(record) for record in records]
+            listening.sendto(answer.to_wire(), client)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield HostPort("127.0.0.1", listening.getsockname()[1])
+    finally:
+        listening.sendto(b"stop", listening.getsockname())
+        thread.join()
+        listening.close()
+
+
+def test_the_chain_is_followed_and_the_cluster_is_the_server_name() -> None:
+    with dns_server(
+        f"{NAME} 60 IN CNAME default.{DOMAIN}.",
+        f"default.{DOMAIN}. 60 IN CNAME eu1.clusters.{DOMAIN}.",
+        f"eu1.clusters.{DOMAIN}. 60 IN CNAME abc-ats.iot.eu-west-1.amazonaws.com.",
+        "abc-ats.iot.eu-west-1.amazonaws.com. 60 IN A 192.0.2.1",
+    ) as resolver:
+        route = resolve_route(DEVICE, DOMAIN, resolver=resolver)
+    assert route.server_name == f"eu1.clusters.{DOMAIN}"
+    assert route.chain == (
+        f"device1.gw.{DOMAIN}",
+        f"default.{DOMAIN}",
+        f"eu1.clusters.{DOMAIN}",
+        "abc-ats.iot.eu-west-1.amazonaws.com",
+    )
+
+
+def test_an_address_of_its_own_makes_the_device_expect_its_own_name() -> None:
+    with dns_server(f"{NAME} 60 IN A 192.0.2.100") as resolver:
+        route = resolve_route(DEVICE, DOMAIN, resolver=resolver)
+    assert (route.chain, route.server_name) == ((f"device1.gw.{DOMAIN}",), f"device1.gw.{DOMAIN}")
+
+
+def test_a_chain_whose_end_has_no_address_yet_still_names_its_cluster() -> None:
+    with dns_server(f"{NAME} 60 IN CNAME us1.clusters.{DOMAIN}.") as resolver:
+        assert resolve_route(DEVICE, DOMAIN, resolver=resolver).server_name == f"us1.clusters.{DOMAIN}"
+
+
+def test_a_name_that_does_not_exist_says_so() -> None:
+    with (
+        dns_server(rcode=dns.rcode.NXDOMAIN) as resolver,
+        pytest.raises(ResolutionError, match="there is no such name"),
+    ):
+        resolve_route(DEVICE, DOMAIN, resolver=resolver)
+
+
+def test_a_name_with_no_record_to_follow_hints_at_the_hidden_wildcard() -> None:
+    with dns_server() as resolver, pytest.raises(ResolutionError, match="may hide the wildcard"):
+        resolve_route(DEVICE, DOMAIN, resolver=resolver)
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":53", "host:0", "host:65536", "host:five"])
+def test_what_is_no_host_and_port_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not HOST:PORT, such as"):
+        HostPort.parse(text)
