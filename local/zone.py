@@ -24,7 +24,6 @@ class Outcome(Enum):
     """How a lookup ends, by its response code (RFC 1035)."""
 
     NOERROR = 0
-    SERVFAIL = 2
     NXDOMAIN = 3
     REFUSED = 5
 
@@ -98,6 +97,7 @@ class Zone:
     def lookup(self, name: str, record_type: str, *, vantage: str) -> Answer:
         """Answer a question as an authoritative server that follows CNAMEs within its zone (RFC 1034 4.3.2, RFC 6604).
 
+        A chain that loops or is longer than `MAX_CHAIN` ends where it does, without an address, as knot answers it.
         `vantage`: the AWS region the asker counts as being in.
         """
         asked = normal(name)
@@ -120,7 +120,7 @@ class Zone:
             if not self.contains(asked):
                 return Answer(Outcome.NOERROR, tuple(records))
             if asked in seen or len(records) >= MAX_CHAIN:
-                return Answer(Outcome.SERVFAIL, tuple(records))
+                return Answer(Outcome.NOERROR, tuple(records))
 
     @property
     def soa(self) -> RecordSet | None:
