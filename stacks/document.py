@@ -56,8 +56,8 @@ def read_document(path: Path) -> Document:
 
 def parse_document(text: str, file: str) -> Document:
     """The mapping in a YAML text; `file` is named in errors."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
             raise _refusal(file, 1, (), "a stack file is a mapping of keys", "start it with `config:`")
@@ -66,10 +66,12 @@ def parse_document(text: str, file: str) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise _refusal(file, line, (), f"is not YAML ({error.problem})", "correct the syntax at that line") from error
-    except yaml.YAMLError as error:
-        raise _refusal(file, None, (), f"is not YAML ({error})", "remove what is not text") from error
-    finally:
-        loader.dispose()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        rule = f"the character U+{ord(text[error.position]):04X} is not text"
+        raise _refusal(file, line, (), rule, "remove it") from error
+    except RecursionError as error:
+        raise _refusal(file, None, (), "is nested too deeply to be read", "write it flatter") from error
 
 
 class _Reader:
