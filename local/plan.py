@@ -13,15 +13,10 @@ from typing import Any
 
 import yaml
 
+from local.authority_keys import authority_public_keys
 from local.plan_text import plan_text
 from local.program import run_program
 from local.reference import ReferenceBackend
-
-_FILE = "Pulumi.*.yaml"
-
-
-class NoStackError(ValueError):
-    """There is no such stack; names those there are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,23 +74,16 @@ class PlanChange:
         )
 
 
-def stack_names(directory: Path) -> tuple[str, ...]:
-    """The stacks described in `directory`."""
-    return tuple(sorted(path.name.split(".")[1] for path in directory.glob(_FILE)))
-
-
 def render_plan(stack: str, *, project_root: Path, config: Mapping[str, str] | None = None) -> str:
     """The plan file of a stack, as the program says now."""
-    run = run_program(stack, ReferenceBackend(), preview=True, config=config, project_root=project_root)
+    backend = ReferenceBackend(authority_public_keys(stack, config or {}))
+    run = run_program(stack, backend, preview=True, config=config, project_root=project_root)
     return plan_text(stack, run.resources, run.exports, project_root=project_root)
 
 
 def compare_plan(stack: str, *, project_root: Path) -> PlanChange:
     """Render a stack and read what is committed for it."""
-    directory = project_root / "stacks"
-    if stack not in stack_names(directory):
-        raise NoStackError(f"there is no stack {stack!r}; there are: {', '.join(stack_names(directory))}")
-    path = directory / f"{stack}.plan.yaml"
+    path = project_root / "stacks" / f"{stack}.plan.yaml"
     committed = path.read_text(encoding="utf-8") if path.exists() else ""
     return PlanChange(
         stack=stack, path=path, committed=committed, rendered=render_plan(stack, project_root=project_root)

@@ -6,9 +6,9 @@ list or read a field of an output and still gets a reference. Needs no credentia
 
 import keyword
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any
 
 from pulumi._types import output_type_types, resource_types
@@ -23,25 +23,12 @@ class UnknownFunctionError(ValueError):
     """The program asks a provider function a plan has no reference for; says where to add one."""
 
 
-def _caller(_arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": "${caller.arn}", "userId": "${caller.userId}"}
-
-
-def _endpoint(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    region = arguments.get("region", "home")
-    return {"id": f"${{iot-endpoint.{region}}}", "endpointAddress": f"${{iot-endpoint.{region}}}", "region": region}
-
-
-_FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = MappingProxyType(
-    {
-        "aws:index/getCallerIdentity:getCallerIdentity": _caller,
-        "aws:iot/getEndpoint:getEndpoint": _endpoint,
-    }
-)
-
-
+@dataclass(frozen=True)
 class ReferenceBackend:
     """Answers a program with references."""
+
+    public_keys: Mapping[str, str] = field(default_factory=dict)
+    """Authority to its public key (base64 of the DER): the one output the program reads, and does not only pass on."""
 
     def create(self, registration: Registration) -> tuple[str, dict[str, Any]]:
         """References for the id and for every output that is not an input."""
@@ -55,9 +42,22 @@ class ReferenceBackend:
 
     def invoke(self, token: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The references of a provider function."""
-        if token not in _FUNCTIONS:
-            raise UnknownFunctionError(f"a plan has no reference for {token}; add one to local/reference.py")
-        return _FUNCTIONS[token](arguments)
+        match token:
+            case "aws:index/getCallerIdentity:getCallerIdentity":
+                return {"id": ACCOUNT, "accountId": ACCOUNT, "arn": "${caller.arn}", "userId": "${caller.userId}"}
+            case "aws:iot/getEndpoint:getEndpoint":
+                region = arguments.get("region", "home")
+                return {"id": region, "region": region, "endpointAddress": f"${{iot-endpoint.{region}}}"}
+            case "aws:kms/getPublicKey:getPublicKey":
+                return {"id": arguments["keyId"], "publicKey": self._public_key(arguments["keyId"])}
+        raise UnknownFunctionError(f"a plan has no reference for {token}; add one to local/reference.py")
+
+    def _public_key(self, key: str) -> str:
+        """The key of the authority that a reference to a KMS key names."""
+        named = [authority for authority in self.public_keys if f"-{authority}-" in key]
+        if not named:
+            raise UnknownFunctionError(f"a plan has no public key for {key}; its authority has no certificate")
+        return self.public_keys[max(named, key=len)]
 
 
 def output_shapes(token: str) -> dict[str, Any]:
