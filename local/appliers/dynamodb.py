@@ -1,0 +1,107 @@
+"""Amazon DynamoDB."""
+
+from typing import Any
+
+from local.appliers.applier import Answer, Applier, Request, gone
+from local.appliers.shape import pascal
+
+_INDEX_NAMES = {"name": "IndexName", "nonKeyAttributes": "NonKeyAttributes"}
+
+
+def _create_table(request: Request) -> Answer:
+    inputs, name, dynamodb = request.inputs, request.physical_name(), request.client("dynamodb")
+    extra: dict[str, Any] = {}
+    if inputs.get("billingMode", "PROVISIONED") == "PROVISIONED":
+        capacity = {"ReadCapacityUnits": inputs["readCapacity"], "WriteCapacityUnits": inputs["writeCapacity"]}
+        extra["ProvisionedThroughput"] = capacity
+    indexes = [_index(index) for index in inputs.get("globalSecondaryIndexes", [])]
+    if indexes:
+        extra["GlobalSecondaryIndexes"] = indexes
+    if inputs.get("serverSideEncryption", {}).get("enabled"):
+        key = inputs["serverSideEncryption"].get("kmsKeyArn")
+        extra["SSESpecification"] = {"Enabled": True, "SSEType": "KMS", **({"KMSMasterKeyId": key} if key else {})}
+    if inputs.get("streamEnabled"):
+        extra["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": inputs["streamViewType"]}
+    if request.tags:
+        extra["Tags"] = request.tags
+    dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[
+            {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
+            for attribute in inputs["attributes"]
+        ],
+        KeySchema=_key_schema(inputs),
+        BillingMode=inputs.get("billingMode", "PROVISIONED"),
+        DeletionProtectionEnabled=inputs.get("deletionProtectionEnabled", False),
+        **extra,
+    )
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    return _set_upkeep(request, _describe(request, name))
+
+
+def _key_schema(keyed: Any) -> list[dict[str, str]]:
+    schema = [{"AttributeName": keyed["hashKey"], "KeyType": "HASH"}]
+    if keyed.get("rangeKey"):
+        schema.append({"AttributeName": keyed["rangeKey"], "KeyType": "RANGE"})
+    return schema
+
+
+def _index(index: dict[str, Any]) -> dict[str, Any]:
+    projection = {"ProjectionType": index["projectionType"]}
+    projection |= pascal({"nonKeyAttributes": index["nonKeyAttributes"]}) if index.get("nonKeyAttributes") else {}
+    return {"IndexName": index["name"], "KeySchema": _key_schema(index), "Projection": projection}
+
+
+def _describe(request: Request, name: str) -> Answer:
+    table = request.client("dynamodb").describe_table(TableName=name)["Table"]
+    outputs = {"arn": table["TableArn"], "name": name}
+    if "LatestStreamArn" in table:
+        outputs |= {"streamArn": table["LatestStreamArn"], "streamLabel": table["LatestStreamLabel"]}
+    return Answer(name, outputs)
+
+
+def _set_upkeep(request: Request, table: Answer) -> Answer:
+    """Backups and expiry, which DynamoDB sets apart from the table itself."""
+    dynamodb, inputs = request.client("dynamodb"), request.inputs
+    recovery = inputs.get("pointInTimeRecovery", {})
+    if recovery:
+        specification = {"PointInTimeRecoveryEnabled": recovery["enabled"]}
+        dynamodb.update_continuous_backups(TableName=table.id, PointInTimeRecoverySpecification=specification)
+    if inputs.get("ttl", {}).get("enabled"):
+        expiry = {"Enabled": True, "AttributeName": inputs["ttl"]["attributeName"]}
+        dynamodb.update_time_to_live(TableName=table.id, TimeToLiveSpecification=expiry)
+    return table
+
+
+def _update_table(request: Request, former: Answer) -> Answer:
+    protection = request.inputs.get("deletionProtectionEnabled", False)
+    dynamodb = request.client("dynamodb")
+    dynamodb.update_table(TableName=former.id, DeletionProtectionEnabled=protection)
+    if request.tags:
+        dynamodb.tag_resource(ResourceArn=former.outputs["arn"], Tags=request.tags)
+    return _set_upkeep(request, former)
+
+
+def _delete_table(request: Request, former: Answer) -> None:
+    gone(lambda: request.client("dynamodb").delete_table(TableName=former.id))
+
+
+APPLIERS = {
+    "aws:dynamodb/table:Table": Applier(
+        _create_table,
+        _delete_table,
+        _update_table,
+        fixed=(
+            "name",
+            "region",
+            "hashKey",
+            "rangeKey",
+            "attributes",
+            "billingMode",
+            "globalSecondaryIndexes",
+            "serverSideEncryption",
+            "streamEnabled",
+            "streamViewType",
+        ),
+    ),
+}
