@@ -6,11 +6,15 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 
-from components.certificate_authority import CertificateAuthority, CertificateAuthorityArgs
+from components.alarms import Watched
+from components.certificate_authority import CertificateAuthority, CertificateAuthorityArgs, ceremony_command
 from components.device_access import DeviceAccess, DeviceAccessArgs
 from components.device_routing import DeviceRouting, DeviceRoutingArgs
+from components.firmware_store import FirmwareStore, FirmwareStoreArgs
 from components.ingestion_cluster import IngestionCluster, IngestionClusterArgs
+from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Naming
+from components.registrar import Registrar, RegistrarArgs
 from components.telemetry_lake import TelemetryLake, TelemetryLakeArgs
 from stacks.errors import StackError
 from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
@@ -23,22 +27,15 @@ try:
     certificates = find_ca_certificates(environment, directory, today=today)
 except StackError as error:
     raise pulumi.RunError(str(error)) from error
+home, domain = environment.home_region, environment.domain
+regions = {name: cluster.region for name, cluster in environment.clusters.items()}
+account_id = aws.get_caller_identity_output().account_id
+naming = Naming(environment=environment.name, owner=environment.owner, account_id=account_id)
 
-naming = Naming(
-    environment=environment.name,
-    owner=environment.owner,
-    account_id=aws.get_caller_identity_output().account_id,
-)
-routing = DeviceRouting(
-    "routing",
-    DeviceRoutingArgs(
-        naming=naming,
-        domain=environment.domain,
-        clusters=environment.clusters,
-        default=environment.default,
-        routing=environment.routing,
-        pins=environment.pins,
-    ),
+routing = DeviceRouting("routing", DeviceRoutingArgs(naming=naming, environment=environment))
+firmware = FirmwareStore(
+    "firmware",
+    FirmwareStoreArgs(naming=naming, home_region=home, regions=tuple(regions.values()), firmware=environment.firmware),
 )
 authorities = {
     label: CertificateAuthority(
@@ -47,47 +44,77 @@ authorities = {
             naming=naming,
             authority=label,
             key=authority.key,
-            home_region=environment.home_region,
-            cluster_regions={name: cluster.region for name, cluster in environment.clusters.items()},
+            home_region=home,
+            cluster_regions=regions,
             certificate=certificates.get(label),
         ),
     )
     for label, authority in environment.authorities.items()
 }
-clusters = {}
-for label, cluster in environment.clusters.items():
-    access = DeviceAccess(
-        f"{label}-access", DeviceAccessArgs(naming=naming, region=cluster.region, models=environment.models)
-    )
-    lake = TelemetryLake(f"{label}-telemetry", TelemetryLakeArgs(naming=naming, cluster=label, region=cluster.region))
+clusters, watched, ca_certificate_ids = {}, {}, {}
+for name, region in regions.items():
+    ca_certificate_ids[name] = {label: authorities[label].ca_certificate_ids[name] for label in sorted(certificates)}
+    access = DeviceAccess(f"{name}-access", DeviceAccessArgs(naming=naming, region=region, models=environment.models))
+    lake = TelemetryLake(f"{name}-telemetry", TelemetryLakeArgs(naming=naming, cluster=name, region=region))
     ingestion = IngestionCluster(
-        f"{label}-cluster",
+        f"{name}-ingestion",
         IngestionClusterArgs(
-            naming=naming,
-            cluster=label,
-            region=cluster.region,
-            domain=environment.domain,
-            zone_id=routing.zone_id,
-            ingest_function_arn=lake.ingest_function_arn,
-            dead_letter_queue_url=lake.dead_letter_queue_url,
-            error_role_arn=lake.error_role_arn,
+            naming=naming, cluster=name, region=region, domain=domain, zone_id=routing.zone_id, lake=lake
         ),
     )
-    clusters[label] = {
-        "region": cluster.region,
-        "kind": cluster.kind.value,
-        "residency": cluster.residency.value,
+    registrar = Registrar(
+        f"{name}-registrar",
+        RegistrarArgs(
+            naming=naming,
+            cluster=name,
+            region=region,
+            ca_certificate_ids=ca_certificate_ids[name],
+            device_policy_name=access.policy_name,
+        ),
+    )
+    watched[name] = Watched(
+        cluster=name,
+        region=region,
+        rules={"batch": ingestion.rule_name, **registrar.rule_names},
+        functions={"ingest": lake.function_name, "registrar": registrar.function_name},
+        queues={"telemetry": lake.dead_letters.queue_name, "registrar": registrar.dead_letter_queue_name},
+        authorities=tuple(ca_certificate_ids[name]),
+    )
+    clusters[name] = {
+        "region": region,
+        "kind": environment.clusters[name].kind.value,
+        "residency": environment.clusters[name].residency.value,
         "server_name": ingestion.server_name,
         "data_endpoint": ingestion.data_endpoint,
+        "manifest_table": registrar.table_name,
         "lake_bucket": lake.bucket_name,
-        "dead_letter_queue_url": lake.dead_letter_queue_url,
+        "dead_letter_queue_url": lake.dead_letters.queue_url,
+        "firmware_bucket": firmware.bucket_names[region],
     }
+monitoring = Monitoring(
+    "monitoring",
+    MonitoringArgs(
+        naming=naming,
+        home_region=home,
+        thresholds=environment.alarms,
+        clusters=watched,
+        ca_certificate_ids=ca_certificate_ids,
+    ),
+)
 
 pulumi.export("version", OUTPUTS_VERSION)
 pulumi.export("environment", environment.name)
-pulumi.export("domain", environment.domain)
-pulumi.export("home_region", environment.home_region)
+pulumi.export("domain", domain)
+pulumi.export("home_region", home)
 pulumi.export("zone_id", routing.zone_id)
 pulumi.export("name_servers", routing.name_servers)
 pulumi.export("device_policy_name", naming.name("device"))
-pulumi.export("clusters", clusters)
+pulumi.export(
+    "clusters",
+    {name: cluster | {"alarm_topic_arn": monitoring.topic_arns[name]} for name, cluster in clusters.items()},
+)
+pulumi.export("authorities", {label: authority.outputs() for label, authority in authorities.items()})
+pulumi.export(
+    "authorities_without_certificate",
+    {label: ceremony_command(stack) for label in authorities if label not in certificates},
+)

@@ -7,6 +7,7 @@ deployment register it. Certificates are registered in SNI_ONLY mode, so that se
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -99,6 +100,23 @@ class CertificateAuthority(pulumi.ComponentResource):
             return certificate.pem
         held = aws.kms.get_public_key_output(key_id=self.key_arn, region=self._args.home_region)
         return held.public_key.apply(lambda public_key: certificate_of(certificate, public_key=public_key))
+
+    def outputs(self) -> dict[str, Any]:
+        """What `stacks.outputs.AuthorityOutputs` says of the authority."""
+        return {
+            "key": self._args.key.value,
+            "key_arn": self.key_arn,
+            "key_region": self._args.home_region if self.key_arn is not None else None,
+            "ca_certificate_ids": self.ca_certificate_ids,
+        }
+
+
+def ceremony_command(stack: str) -> str:
+    """What makes the certificates of a stack's authorities, once its first deployment made the keys."""
+    return (
+        f"python -m provisioning ceremony stacks/ceremonies/{stack}.yaml --factory factory "
+        f"--out stacks/authorities/{stack} --outputs {stack}.outputs.json"
+    )
 
 
 def certificate_of(certificate: CaCertificate, *, public_key: str) -> str:

@@ -4,7 +4,7 @@ The names of clusters are made by the clusters themselves, in this zone. Records
 writers never own one name (design decision 5).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -19,7 +19,7 @@ from components.policy_text import policy_text
 from protocol.bundle import MQTT_TLS_PORT
 from protocol.device_id import parse_device_id
 from protocol.hostnames import cluster_hostname, default_hostname, device_hostname, wildcard_hostname
-from stacks.environment import Choice, Cluster, Default, Pin, Routing
+from stacks.environment import Choice, Environment, Pin
 
 DEVICE_TTL_SECONDS = 60
 """How long a resolver may keep where a device goes; it is the wait before a moved device can be kicked."""
@@ -37,14 +37,10 @@ DNSSEC_KEY_DELETION_DAYS = 30  # KMS: the longest waiting period
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceRoutingArgs:
-    """The domain, the clusters behind it, and which of them a device reaches."""
+    """The environment says the domain, the clusters behind it, and which of them a device reaches."""
 
     naming: Naming
-    domain: str
-    clusters: Mapping[str, Cluster]
-    default: Default
-    routing: Routing
-    pins: Sequence[Pin]
+    environment: Environment
 
 
 class DeviceRouting(pulumi.ComponentResource):
@@ -56,37 +52,40 @@ class DeviceRouting(pulumi.ComponentResource):
     def __init__(self, name: str, args: DeviceRoutingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flotilla:index:DeviceRouting", name, None, opts)
         self._name, self._args = name, args
+        self._domain = args.environment.domain
         self._tags = args.naming.tags(name)
         self._zone = aws.route53.Zone(
             f"{name}-zone",
-            name=args.domain,
+            name=self._domain,
             comment=f"Flotilla {args.naming.environment}: devices and clusters",
             force_destroy=False,
             tags=self._tags,
             opts=pulumi.ResourceOptions(parent=self, protect=args.naming.protects),
         )
         self.zone_id, self.name_servers = self._zone.zone_id, self._zone.name_servers
-        self._cname("wildcard", wildcard_hostname(args.domain), default_hostname(args.domain), ttl=DEVICE_TTL_SECONDS)
+        self._cname("wildcard", wildcard_hostname(self._domain), default_hostname(self._domain), ttl=DEVICE_TTL_SECONDS)
         self._route_default()
-        for pin in args.pins:
+        for pin in args.environment.pins:
             self._pin(pin)
-        if args.routing.query_logging:
+        if args.environment.routing.query_logging:
             self._log_queries()
-        if args.routing.dnssec:
+        if args.environment.routing.dnssec:
             self._sign()
         self.register_outputs({"zone_id": self.zone_id, "name_servers": self.name_servers})
 
     def _route_default(self) -> None:
         """The default, as the environment chooses it."""
-        default = self._args.default
+        default = self._args.environment.default
         match default.choose:
             case Choice.SINGLE if default.cluster:
-                target = cluster_hostname(default.cluster, self._args.domain)
-                self._cname("default", default_hostname(self._args.domain), target, ttl=DEFAULT_TTL_SECONDS)
+                target = cluster_hostname(default.cluster, self._domain)
+                self._cname("default", default_hostname(self._domain), target, ttl=DEFAULT_TTL_SECONDS)
             case Choice.LATENCY:
                 checks = self._check_health(default.clusters)
                 for cluster in default.clusters:
-                    policy = aws.route53.RecordLatencyRoutingPolicyArgs(region=self._args.clusters[cluster].region)
+                    policy = aws.route53.RecordLatencyRoutingPolicyArgs(
+                        region=self._args.environment.clusters[cluster].region
+                    )
                     self._default_record(cluster, cluster, checks[cluster], latency_routing_policies=[policy])
             case Choice.GEOLOCATION if default.cluster:
                 checks = self._check_health(dict.fromkeys(chain([default.cluster], default.continents.values())))
@@ -109,10 +108,10 @@ class DeviceRouting(pulumi.ComponentResource):
         aws.route53.Record(
             f"{self._name}-default-{label}",
             zone_id=self.zone_id,
-            name=default_hostname(self._args.domain),
+            name=default_hostname(self._domain),
             type="CNAME",
             ttl=DEFAULT_TTL_SECONDS,
-            records=[cluster_hostname(cluster, self._args.domain)],
+            records=[cluster_hostname(cluster, self._domain)],
             set_identifier=label,
             health_check_id=check.id,
             opts=pulumi.ResourceOptions(parent=self),
@@ -128,7 +127,7 @@ class DeviceRouting(pulumi.ComponentResource):
             cluster: aws.route53.HealthCheck(
                 f"{self._name}-{cluster}-health",
                 type="TCP",
-                fqdn=cluster_hostname(cluster, self._args.domain),
+                fqdn=cluster_hostname(cluster, self._domain),
                 port=MQTT_TLS_PORT,
                 request_interval=HEALTH_CHECK_INTERVAL_SECONDS,
                 failure_threshold=HEALTH_CHECK_FAILURES,
@@ -140,9 +139,9 @@ class DeviceRouting(pulumi.ComponentResource):
 
     def _pin(self, pin: Pin) -> None:
         """A device's own record, which hides the wildcard for it."""
-        label, hostname = f"pin-{pin.device}", device_hostname(parse_device_id(pin.device), self._args.domain)
+        label, hostname = f"pin-{pin.device}", device_hostname(parse_device_id(pin.device), self._domain)
         if pin.cluster is not None:
-            self._cname(label, hostname, cluster_hostname(pin.cluster, self._args.domain), ttl=DEVICE_TTL_SECONDS)
+            self._cname(label, hostname, cluster_hostname(pin.cluster, self._domain), ttl=DEVICE_TTL_SECONDS)
         elif pin.address is not None:
             self._record(label, hostname, "A", pin.address, ttl=DEVICE_TTL_SECONDS)
 
@@ -164,7 +163,7 @@ class DeviceRouting(pulumi.ComponentResource):
         """Keep what was asked of the zone, for a while."""
         log_group = aws.cloudwatch.LogGroup(
             f"{self._name}-queries",
-            name=f"/aws/route53/{self._args.domain}",
+            name=f"/aws/route53/{self._domain}",
             region=GLOBAL_REGION,
             retention_in_days=QUERY_LOG_DAYS,
             tags=self._tags,
@@ -193,7 +192,7 @@ class DeviceRouting(pulumi.ComponentResource):
         """Sign the zone. The DS record goes to the parent zone by hand: `dsRecord` of the key-signing key."""
         key = aws.kms.Key(
             f"{self._name}-dnssec-key",
-            description=f"Flotilla {self._args.naming.environment}: signs the zone {self._args.domain}",
+            description=f"Flotilla {self._args.naming.environment}: signs the zone {self._domain}",
             region=GLOBAL_REGION,
             customer_master_key_spec="ECC_NIST_P256",
             key_usage="SIGN_VERIFY",

@@ -8,9 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.naming import Naming
-from components.policies import arns
 from components.policies.statement import Document
-from components.policies.trust import LAMBDA_SERVICE, service_trust
+from components.policies.trust import function_trust
 from components.policy_text import policy_text
 
 RUNTIME = "python3.11"
@@ -66,7 +65,7 @@ class Function(pulumi.ComponentResource):
             f"{name}-role",
             name=args.naming.name(thing, cluster=args.cluster),
             description=args.description,
-            assume_role_policy=policy_text(_trust, function=self.function_name, **place),
+            assume_role_policy=policy_text(function_trust, function=self.function_name, **place),
             tags=args.tags,
             opts=child,
         )
@@ -107,8 +106,3 @@ class Function(pulumi.ComponentResource):
                 opts=child,
             )
         self.register_outputs({"function_name": self.function_name, "function_arn": self.function_arn})
-
-
-def _trust(*, function: str, region: str, account_id: str) -> Document:
-    source = arns.function(function, region=region, account_id=account_id)
-    return service_trust(LAMBDA_SERVICE, account_id=account_id, source_arns=[source])

@@ -11,7 +11,7 @@ import pulumi_aws as aws
 
 from components.iot_log import IotLog, IotLogArgs
 from components.naming import Naming
-from components.telemetry_lake import BATCH_RULE
+from components.telemetry_lake import BATCH_RULE, TelemetryLake
 from protocol.hostnames import cluster_hostname
 from protocol.topics import BATCH_FILTER
 
@@ -54,9 +54,8 @@ class IngestionClusterArgs:
     region: str
     domain: str
     zone_id: pulumi.Input[str]
-    ingest_function_arn: pulumi.Input[str]
-    dead_letter_queue_url: pulumi.Input[str]
-    error_role_arn: pulumi.Input[str]
+    lake: TelemetryLake
+    """Of the same region."""
 
 
 class IngestionCluster(pulumi.ComponentResource):
@@ -64,6 +63,7 @@ class IngestionCluster(pulumi.ComponentResource):
 
     server_name: str
     data_endpoint: pulumi.Output[str]
+    rule_name: str
 
     def __init__(self, name: str, args: IngestionClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flotilla:index:IngestionCluster", name, None, opts)
@@ -74,6 +74,7 @@ class IngestionCluster(pulumi.ComponentResource):
         self.data_endpoint = endpoint.endpoint_address
         self._record("name", self.server_name, "CNAME", self.data_endpoint, ttl=CLUSTER_TTL_SECONDS)
         self._serve(self._certificate())
+        self.rule_name = args.naming.rule(BATCH_RULE)
         self._take_batches()
         self._index()
         IotLog(
@@ -96,7 +97,7 @@ class IngestionCluster(pulumi.ComponentResource):
         )
         proof = certificate.domain_validation_options[0]
         record = self._record(
-            "validation",
+            "validation-record",
             proof.resource_record_name,
             proof.resource_record_type,
             proof.resource_record_value,
@@ -127,21 +128,22 @@ class IngestionCluster(pulumi.ComponentResource):
 
     def _take_batches(self) -> None:
         """Hand every batch to the ingest function, and what cannot be handed over to the dead letter queue."""
+        lake, queue = self._args.lake, self._args.lake.dead_letters
         dead_letter = aws.iot.TopicRuleErrorActionSqsArgs(
-            queue_url=self._args.dead_letter_queue_url, role_arn=self._args.error_role_arn, use_base64=False
+            queue_url=queue.queue_url, role_arn=queue.error_action_role_arn, use_base64=False
         )
         aws.iot.TopicRule(
             f"{self._name}-batch-rule",
-            name=self._args.naming.rule(BATCH_RULE),
+            name=self.rule_name,
             description="Batches of measurements to the ingest function",
             enabled=True,
             sql=BATCH_SQL,
             sql_version=SQL_VERSION,
-            lambdas=[aws.iot.TopicRuleLambdaArgs(function_arn=self._args.ingest_function_arn)],
+            lambdas=[aws.iot.TopicRuleLambdaArgs(function_arn=lake.function_arn)],
             error_action=aws.iot.TopicRuleErrorActionArgs(sqs=dead_letter),
             region=self._args.region,
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[lake.permission, queue.permission]),
         )
 
     def _index(self) -> None:

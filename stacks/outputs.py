@@ -44,8 +44,9 @@ class AuthorityOutputs(_Typed):
 
     key: str
     """`file` or `kms`."""
-    key_arn: str | None
-    key_region: str | None
+    key_arn: str | None = None
+    key_region: str | None = None
+    """Only of a key in KMS: Pulumi leaves out what is null."""
     ca_certificate_ids: dict[str, str]
     """Cluster to the id of the CA registered there; empty until the authority has a certificate."""
 

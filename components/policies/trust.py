@@ -30,6 +30,12 @@ def service_trust(service: str, *, account_id: str, source_arns: Sequence[str]) 
     )
 
 
+def function_trust(*, function: str, region: str, account_id: str) -> Document:
+    """The trust of the role one Lambda function runs with."""
+    source = arns.function(function, region=region, account_id=account_id)
+    return service_trust(LAMBDA_SERVICE, account_id=account_id, source_arns=[source])
+
+
 def rules_trust(*, rules: str, region: str, account_id: str) -> Document:
     """The trust of a role that topic rules assume; `rules` is the name of one, or holds `*`."""
     source = arns.topic_rule(rules, region=region, account_id=account_id)
