@@ -1,0 +1,240 @@
+"""The batch format: what goes in comes out, golden bytes hold, and nothing hostile gets past the decoder.
+
+Golden bytes are written again with `REGENERATE=1 pytest tests/protocol/test_telemetry.py`; a change of them is a change
+of the contract with every device in the field.
+"""
+
+import json
+import os
+import random
+import resource
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import protocol
+from protocol.device_id import DeviceId, parse_device_id
+from protocol.measurement import Batch, ClockQuality, Reading, Row
+from protocol.senml import BASE_NAME, BASE_TIME, NAME, UNIT, VALUE
+from protocol.telemetry import MAX_BODY_BYTES, BatchRefusedError, decode_batch, encode_batch
+
+VECTORS = Path(protocol.__file__).parent / "vectors"
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MUTATIONS = 5_000
+
+
+def batch_of(count: int, *, device: str = "device1") -> Batch:
+    """Five channels once a second, as a plausible sensor gives them."""
+    noise = random.Random(7)  # noqa: S311 - a repeatable stream, no secret
+    rows = tuple(
+        Row(
+            41 + index,
+            START + timedelta(seconds=index),
+            (
+                Reading("temperature", Decimal(215 + noise.randint(-3, 3)) / 10, "Cel"),
+                Reading("humidity", Decimal(480 + noise.randint(-9, 9)) / 10, "%RH"),
+                Reading("pressure", Decimal(101_325 + noise.randint(-40, 40)), "Pa"),
+                Reading("voltage", Decimal(3_700 - index // 9) / 1000, "V"),
+                Reading("signal", Decimal(-87 + noise.randint(-4, 4)), "dBm"),
+            ),
+        )
+        for index in range(count)
+    )
+    return Batch(
+        device=parse_device_id(device),
+        epoch=3,
+        firmware="1.4.2",
+        boot_count=12,
+        clock=ClockQuality.SYNCHRONIZED,
+        rows=rows,
+    )
+
+
+def envelope_of(batch: Batch) -> dict[int, Any]:
+    envelope: dict[int, Any] = cbor2.loads(encode_batch(batch))
+    return envelope
+
+
+def frame(body: bytes, **options: Any) -> bytes:
+    return zstandard.ZstdCompressor(level=3, **{"write_checksum": True, **options}).compress(body)
+
+
+values = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=6)
+readings = st.builds(Reading, st.text(min_size=1, max_size=64), values, st.text(min_size=1, max_size=16))
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2199, 1, 1)).map(  # noqa: DTZ001 - the zone is added here
+    lambda naive: naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
+)
+
+
+@st.composite
+def batches(draw: Callable[..., Any]) -> Batch:
+    first = draw(st.integers(0, 2**62))
+    contents = draw(st.lists(st.tuples(moments, st.lists(readings, min_size=1, max_size=4)), min_size=1, max_size=8))
+    return Batch(
+        device=DeviceId(draw(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True))),
+        epoch=draw(st.integers(0, 2**63 - 1)),
+        firmware=draw(st.text(min_size=1, max_size=64)),
+        boot_count=draw(st.integers(0, 2**32)),
+        clock=draw(st.sampled_from(ClockQuality)),
+        rows=tuple(Row(first + index, time, tuple(row)) for index, (time, row) in enumerate(contents)),
+    )
+
+
+@given(batches())
+@settings(deadline=None)
+def test_what_goes_in_comes_out(batch: Batch) -> None:
+    assert decode_batch(encode_batch(batch)) == batch
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+def test_golden_bytes_hold_and_say_what_they_mean(rows: int) -> None:
+    wire, meaning = VECTORS / f"batch-{rows}.cbor", VECTORS / f"batch-{rows}.json"
+    if os.environ.get("REGENERATE"):
+        batch = batch_of(rows)
+        wire.write_bytes(encode_batch(batch))
+        meaning.write_text(json.dumps(spelled_out(batch), indent=1) + "\n", encoding="utf-8")
+    decoded = decode_batch(wire.read_bytes())
+    assert spelled_out(decoded) == json.loads(meaning.read_text(encoding="utf-8"))
+    assert encode_batch(decoded) == wire.read_bytes(), "the encoder still writes what is in the field"
+
+
+def spelled_out(batch: Batch) -> dict[str, Any]:
+    return {
+        "device": batch.device,
+        "epoch": batch.epoch,
+        "firmware": batch.firmware,
+        "boot_count": batch.boot_count,
+        "clock": batch.clock.name.lower(),
+        "rows": [
+            {
+                "sequence": row.sequence,
+                "time": row.time.isoformat(),
+                "readings": [[reading.channel, str(reading.value), reading.unit] for reading in row.readings],
+            }
+            for row in batch.rows
+        ],
+    }
+
+
+def test_a_reading_costs_less_than_three_bytes_at_sixty_rows() -> None:
+    batch = batch_of(60)
+    assert len(encode_batch(batch)) / batch.measurements < 3.0, "a naive JSON reading is 94.8 bytes"
+
+
+def with_label(label: int, value: Any) -> Callable[[], bytes]:
+    def make() -> bytes:
+        return cbor2.dumps({**envelope_of(batch_of(2)), label: value})
+
+    return make
+
+
+def with_body(records: Any) -> Callable[[], bytes]:
+    return with_label(8, frame(cbor2.dumps(records)))
+
+
+ROW = {BASE_NAME: "device1/", BASE_TIME: 1_763_812_800, NAME: "t", UNIT: "Cel", VALUE: 21}
+SECOND = {key: value for key, value in ROW.items() if key != BASE_NAME}
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: b"", "not CBOR"),
+        (lambda: b"\xff", "not CBOR"),
+        (lambda: cbor2.dumps([1]), "not a batch of version 1"),
+        (lambda: b"\x00" * (128 * 1024 + 1), "a message holds 131072"),
+        (lambda: encode_batch(batch_of(2)) + b"\x00", "something behind"),
+        (with_label(0, 2), "not a batch of version 1"),
+        (with_label(0, value=True), "not a batch of version 1"),
+        (with_label(9, "more"), "not exactly the labels 0 to 8"),
+        (with_label(1, "Device_1"), "capitals"),
+        (with_label(1, 7), "the device is not a text"),
+        (with_label(2, -1), "the epoch is not an unsigned integer"),
+        (with_label(2, 2**63), "the epoch is not an unsigned integer"),
+        (with_label(3, value=True), "the first sequence is not an unsigned integer"),
+        (with_label(4, 40), "is not 1 to 100000 rows"),
+        (with_label(4, 43), "2 rows for sequence 41 to 43"),
+        (with_label(5, ""), "the firmware is not a text"),
+        (with_label(6, 1.5), "the boot count is not an unsigned integer"),
+        (with_label(7, 9), "an unknown clock quality"),
+        (with_label(8, "text"), "the rows are not bytes"),
+        (with_label(8, b"not zstd"), "not one zstd frame"),
+        (with_label(8, frame(b"\x80", write_checksum=False)), "carry no checksum"),
+        (with_label(8, frame(b"\x80", write_content_size=False)), "do not state a size"),
+        (with_label(8, frame(b"\x00" * (MAX_BODY_BYTES + 1))), "do not state a size of 1 to"),
+        (with_label(8, frame(cbor2.dumps([ROW, SECOND])) + b"\x00"), "not exactly one zstd frame"),
+        (with_label(8, frame(cbor2.dumps([ROW, SECOND]))[:-1]), "not exactly one zstd frame"),
+        (with_body({}), "not a list of SenML records"),
+        (with_body([ROW, 1]), "a record is not a map"),
+        (with_body([SECOND, SECOND]), "the base name is None"),
+        (with_body([{**ROW, BASE_NAME: "device2/"}, SECOND]), "the base name is 'device2/'"),
+        (with_body([ROW, ROW]), "stated twice"),
+        (with_body([{k: v for k, v in ROW.items() if k != BASE_TIME}, SECOND]), "no base time"),
+        (with_body([{**ROW, BASE_TIME: 0}, SECOND]), "a time relative to now"),
+        (with_body([{**ROW, BASE_TIME: 10**15}, SECOND]), "beyond the calendar"),
+        (with_body([{**ROW, VALUE: float("nan")}, SECOND]), "not finite"),
+        (with_body([{**ROW, VALUE: float("inf")}, SECOND]), "not finite"),
+        (with_body([{**ROW, VALUE: True}, SECOND]), "not a number"),
+        (with_body([{**ROW, VALUE: Decimal("1E+400")}, SECOND]), "more than 34 digits"),
+        (with_body([{**ROW, VALUE: "21"}, SECOND]), "not a number"),
+        (with_body([{**ROW, UNIT: ""}, SECOND]), "a unit is not a text"),
+        (with_body([{**ROW, NAME: "c" * 65}, SECOND]), "a channel is not a text"),
+        (with_body([{**ROW, 99: 1}, SECOND]), "not those of a reading"),
+        (with_body([{**ROW, VALUE: 2**70}, SECOND]), "a tag other than the decimal fraction"),
+        (with_body([{**ROW, VALUE: cbor2.CBORTag(1, 5)}, SECOND]), "a tag other than the decimal fraction"),
+        (with_body([{**ROW, VALUE: cbor2.CBORTag(99_999, 5)}, SECOND]), "a tag other than the decimal fraction"),
+    ],
+)
+def test_what_is_no_batch_is_refused_with_its_reason(make: Callable[[], bytes], reason: str) -> None:
+    with pytest.raises(BatchRefusedError, match=reason):
+        decode_batch(make())
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity"), Decimal("1." + "1" * 40)])
+def test_a_value_no_sensor_gives_is_not_even_encoded(value: Decimal) -> None:
+    batch = batch_of(1)
+    bad = Row(41, START, (Reading("t", value, "Cel"),))
+    with pytest.raises(BatchRefusedError):
+        encode_batch(Batch(**{**vars(batch), "rows": (bad,)}))
+
+
+def test_a_gap_in_the_sequence_is_not_encoded() -> None:
+    batch = batch_of(3)
+    with pytest.raises(BatchRefusedError, match="not consecutive"):
+        encode_batch(Batch(**{**vars(batch), "rows": (batch.rows[0], batch.rows[2])}))
+
+
+def test_a_frame_that_holds_more_than_it_states_costs_no_memory() -> None:
+    bomb = bytearray(frame(b"\x00" * (MAX_BODY_BYTES * 64)))
+    # Single-segment frames state their size in the bytes behind magic and descriptor (RFC 8878, section 3.1.1.1).
+    assert zstandard.get_frame_parameters(bytes(bomb)).content_size == MAX_BODY_BYTES * 64
+    position = bytes(bomb).index((MAX_BODY_BYTES * 64).to_bytes(4, "little"))
+    bomb[position : position + 4] = MAX_BODY_BYTES.to_bytes(4, "little")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BatchRefusedError):
+        decode_batch(cbor2.dumps({**envelope_of(batch_of(2)), 8: bytes(bomb)}))
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib * 1024 < MAX_BODY_BYTES * 8, "256 MiB of zeros must not be unpacked"
+
+
+def test_no_mutation_of_a_batch_gets_anything_but_a_refusal_or_a_batch() -> None:
+    wire = encode_batch(batch_of(20))
+    choose = random.Random(11)  # noqa: S311 - repeatable mutations, no secret
+    refused = 0
+    for _ in range(MUTATIONS):
+        mutated = bytearray(wire)
+        for _ in range(choose.randint(1, 4)):
+            mutated[choose.randrange(len(mutated))] = choose.randrange(256)
+        try:
+            decode_batch(bytes(mutated[: choose.randint(1, len(mutated))] if choose.random() < 0.2 else mutated))
+        except BatchRefusedError:
+            refused += 1
+    assert refused > MUTATIONS * 0.7, "most mutations hit the checksummed rows"
