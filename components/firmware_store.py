@@ -42,7 +42,7 @@ class FirmwareStore(pulumi.ComponentResource):
         super().__init__("flotilla:index:FirmwareStore", name, None, opts)
         self._name, self._args = name, args
         self._tags = args.naming.tags(name)
-        self._protect = args.naming.protects or args.firmware.retention_mode == "COMPLIANCE"
+        self._is_kept = args.naming.protects or args.firmware.retention_mode == "COMPLIANCE"
         self._keys = {region: self._key(region) for region in args.regions}
         self._buckets = {region: self._bucket(region) for region in args.regions}
         if len(args.regions) > 1:
@@ -59,7 +59,7 @@ class FirmwareStore(pulumi.ComponentResource):
             deletion_window_in_days=KEY_DELETION_DAYS,
             policy=policy_text(firmware_key_policy, account_id=self._args.naming.account_id, region=region),
             tags=self._tags,
-            opts=pulumi.ResourceOptions(parent=self, protect=self._protect),
+            opts=pulumi.ResourceOptions(parent=self, protect=self._is_kept),
         )
         aws.kms.Alias(
             f"{self._name}-{region}-key-alias",
@@ -80,7 +80,7 @@ class FirmwareStore(pulumi.ComponentResource):
                 purpose="firmware",
                 key_arn=self._keys[region].arn,
                 object_lock_enabled=True,
-                protect=self._protect,
+                protect=self._is_kept,
             ),
             pulumi.ResourceOptions(parent=self),
         )

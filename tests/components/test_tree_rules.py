@@ -52,7 +52,7 @@ def with_statement(name: str, **changes: Any) -> Break:
     return change
 
 
-OPEN_TRUST = {"Condition": {}}
+OPEN_TRUST: dict[str, Any] = {"Condition": {}}
 FOREIGN_TRUST = {"Condition": {"StringEquals": {"aws:SourceAccount": "999999999999"}}}
 SEVERAL_SERVICES = {"Principal": {"Service": ["iot.amazonaws.com", "lambda.amazonaws.com"]}}
 ANYBODY = {"Principal": {"AWS": "*"}}
