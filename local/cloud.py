@@ -40,6 +40,8 @@ class Cloud:
     """What paths in the program are relative to."""
     account: str = ACCOUNT
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _session: boto3.Session = field(default_factory=boto3.Session, init=False, repr=False, compare=False)
+    """One for all clients: it reads the description of each service only once."""
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def client(self, service: str, region: str) -> Any:
@@ -48,7 +50,7 @@ class Cloud:
             raise NoCellError(f"region {region} has no cell on this desk; there are {', '.join(self.endpoints)}")
         with self._lock:
             if (service, region) not in self._clients:
-                make: Any = boto3.Session().client
+                make: Any = self._session.client
                 self._clients[service, region] = make(
                     service,
                     region_name=region,
