@@ -145,7 +145,9 @@ def _seed(folder: Path, authority: CellAuthority, certificate: tuple[str, str]) 
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
-    (folder / "tmp").mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("state", "tmp"):
+        (folder / part).mkdir(mode=0o700)
     state = {
         "__ministack_format__": STATE_FORMAT,
         "payload": {
