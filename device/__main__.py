@@ -1,0 +1,129 @@
+"""`python -m device`: the reference device at a command line.
+
+Exit codes: 0 done, 2 bad input, 3 could not connect or deliver.
+"""
+
+import json
+import random
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from device.agent import Agent, CannotConnectError, Settings
+from device.enrolment import EnrolmentError, make_request
+from device.resolution import HostPort
+from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, read_bundle
+from protocol.device_id import InvalidDeviceIdError, parse_device_id
+
+BAD_INPUT = 2
+NOT_DELIVERED = 3
+
+app = typer.Typer(help="The reference device.", no_args_is_help=True, add_completion=False)
+_err = Console(stderr=True, highlight=False)
+
+
+def _refuse(message: str, code: int = BAD_INPUT) -> typer.Exit:
+    _err.print(message, style="red", markup=False, soft_wrap=True)
+    return typer.Exit(code)
+
+
+@app.command()
+def key(
+    device: Annotated[str, typer.Option(help="The device's id.")],
+    out: Annotated[Path, typer.Option(help="The folder that holds its key.")],
+) -> None:
+    """Make the device's own key, once, and a request for its certificate."""
+    try:
+        path = make_request(parse_device_id(device), out)
+    except (InvalidDeviceIdError, EnrolmentError) as error:
+        raise _refuse(str(error)) from None
+    except OSError as error:
+        raise _refuse(f"{error.filename}: {error.strerror}") from None
+    Console(highlight=False, soft_wrap=True).print(f"request for {device}: {path}", markup=False)
+
+
+@app.command()
+def run(  # noqa: PLR0917 - typer gives every option by name
+    bundle: Annotated[Path, typer.Option(help="The folder the factory handed over.")],
+    key: Annotated[Path | None, typer.Option(help="The private key, when it is not in the bundle.")] = None,
+    proxy: Annotated[str | None, typer.Option(help="HOST:PORT of an HTTP CONNECT proxy.")] = None,
+    dns: Annotated[str | None, typer.Option(help="ADDRESS:PORT of a resolver other than the machine's.")] = None,
+    batches: Annotated[int | None, typer.Option(min=1, help="Stop after so many acknowledged batches.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows a batch; else 45 + random(30) s.")] = None,
+    sample_every: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds between two rows.")] = 1.0,
+    attempts: Annotated[int, typer.Option(min=1, help="Failed attempts in a row before it gives up.")] = 10,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
+) -> None:
+    """Connect by the device's own name and deliver measurements."""
+    try:
+        settings = Settings(
+            folder=bundle,
+            key=key or bundle / KEY_FILE,
+            proxy=HostPort.parse(proxy) if proxy else None,
+            resolver=HostPort.parse(dns) if dns else None,
+            batches=batches,
+            rows=rows,
+            sample_every=timedelta(seconds=sample_every),
+            attempts=attempts,
+        )
+    except ValueError as error:
+        raise _refuse(str(error)) from None
+    emit = _print_json if as_json else _print_line
+    agent = Agent(
+        bundle=_read(settings),
+        settings=settings,
+        emit=emit,
+        clock=lambda: datetime.now(UTC),
+        random=random.random,
+        sleep=time.sleep,
+    )
+    try:
+        emit(agent.run())
+    except CannotConnectError as error:
+        raise _refuse(f"{agent.bundle.device}: gave up after {attempts} attempts: {error}", NOT_DELIVERED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _read(settings: Settings) -> Bundle:
+    try:
+        bundle = read_bundle(settings.folder)
+    except OSError as error:
+        raise _refuse(f"{error.filename}: {error.strerror}; give the folder that `provisioning issue` wrote") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise _refuse(f"{settings.folder / BUNDLE_FILE}: {where}: {first['msg']}; issue the bundle again") from None
+    for path in (settings.folder / CHAIN_FILE, settings.key, settings.folder / TRUST_ANCHORS_FILE):
+        if not path.is_file():
+            raise _refuse(f"{path}: there is no such file; the agent cannot prove who it is, or check who answers")
+    return bundle
+
+
+def _print_json(event: dict[str, Any]) -> None:
+    typer.echo(json.dumps(event))
+
+
+def _print_line(event: dict[str, Any]) -> None:
+    typer.echo(_LINES[event["event"]](event))
+
+
+_LINES = {
+    "resolved": lambda e: "resolved      " + " -> ".join(e["chain"]),
+    "trusted": lambda e: f"server        is trusted, {e['tls']}, {e['cipher']}",
+    "connected": lambda e: f"connected     to {e['server_name']}",
+    "failed": lambda e: f"not yet       {e['reason']}; again in {e['retry_in_seconds']} s",
+    "acknowledged": lambda e: (
+        f"acknowledged  rows {e['first']} to {e['last']}: {e['measurements']} measurements in {e['bytes']} bytes"
+    ),
+    "summary": lambda e: f"done          {e['batches']} batches of {e['device']} delivered to {e['server_name']}",
+}
+
+if __name__ == "__main__":
+    app()
