@@ -7,7 +7,6 @@ writers never own one name (design decision 5).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -83,28 +82,29 @@ class DeviceRouting(pulumi.ComponentResource):
             case Choice.LATENCY:
                 checks = self._check_health(default.clusters)
                 for cluster in default.clusters:
-                    policy = aws.route53.RecordLatencyRoutingPolicyArgs(
-                        region=self._args.environment.clusters[cluster].region
-                    )
-                    self._default_record(cluster, cluster, checks[cluster], latency_routing_policies=[policy])
+                    region = self._args.environment.clusters[cluster].region
+                    latency = aws.route53.RecordLatencyRoutingPolicyArgs(region=region)
+                    self._default_record(cluster, cluster, checks[cluster], latency=latency)
             case Choice.GEOLOCATION if default.cluster:
                 checks = self._check_health(dict.fromkeys(chain([default.cluster], default.continents.values())))
-                everywhere = aws.route53.RecordGeolocationRoutingPolicyArgs(country="*")
-                self._default_record(
-                    "elsewhere", default.cluster, checks[default.cluster], geolocation_routing_policies=[everywhere]
-                )
+                elsewhere = aws.route53.RecordGeolocationRoutingPolicyArgs(country="*")
+                self._default_record("elsewhere", default.cluster, checks[default.cluster], place=elsewhere)
                 for continent, cluster in default.continents.items():
                     place = aws.route53.RecordGeolocationRoutingPolicyArgs(continent=continent.value)
-                    self._default_record(
-                        continent.value.lower(), cluster, checks[cluster], geolocation_routing_policies=[place]
-                    )
+                    self._default_record(continent.value.lower(), cluster, checks[cluster], place=place)
             case _:
                 raise ValueError(f"the default is chosen by {default.choose} and names no cluster; add `cluster`")
 
     def _default_record(
-        self, label: str, cluster: str, check: aws.route53.HealthCheck, **policy: pulumi.Input[Sequence[Any]]
+        self,
+        label: str,
+        cluster: str,
+        check: aws.route53.HealthCheck,
+        *,
+        latency: aws.route53.RecordLatencyRoutingPolicyArgs | None = None,
+        place: aws.route53.RecordGeolocationRoutingPolicyArgs | None = None,
     ) -> None:
-        """One record of the set at the default's name."""
+        """One record of the set at the default's name: for a cluster's region, or for a place."""
         aws.route53.Record(
             f"{self._name}-default-{label}",
             zone_id=self.zone_id,
@@ -114,8 +114,9 @@ class DeviceRouting(pulumi.ComponentResource):
             records=[cluster_hostname(cluster, self._domain)],
             set_identifier=label,
             health_check_id=check.id,
+            latency_routing_policies=[latency] if latency else None,
+            geolocation_routing_policies=[place] if place else None,
             opts=pulumi.ResourceOptions(parent=self),
-            **policy,
         )
 
     def _check_health(self, clusters: Iterable[str]) -> dict[str, aws.route53.HealthCheck]:
