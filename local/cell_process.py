@@ -41,11 +41,28 @@ def keep_to_loopback() -> None:
     socket.socket.bind = bind_to_loopback  # type: ignore[method-assign]  # the one place every library goes through
 
 
+def count_loopback_as_tls() -> None:
+    """Judge every request as one over TLS: policies that refuse plaintext hold here too, and nothing leaves loopback.
+
+    On AWS each endpoint is TLS. The desk's is not, and without this every bucket that wants TLS would refuse the very
+    functions that write to it.
+    """
+    from ministack.core import iam_evaluator  # noqa: PLC0415 - only a cell's process has it loaded, after the sockets
+
+    pin = iam_evaluator.pin_request_origin
+
+    def pin_as_tls(source_ip: str, _secure_transport: object) -> None:
+        pin(source_ip, secure_transport=True)
+
+    iam_evaluator.pin_request_origin = pin_as_tls
+
+
 def main(folder: Path) -> None:
     """Run MiniStack, as its environment configures it, from `folder`."""
     os.umask(0o077)
     os.chdir(folder)
     keep_to_loopback()
+    count_loopback_as_tls()
     sys.argv = ["ministack"]
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
 

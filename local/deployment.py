@@ -11,6 +11,9 @@ from local.registration import Registration, Resource
 from stacks.outputs import Outputs
 
 _NO_COMPONENT = "(no component)"
+_DESK = "(the desk itself)"
+_DESK_GAPS = ("TLS to AWS endpoints: loopback counts as TLS, so a policy that refuses plaintext has nothing to refuse",)
+"""`local.cell_process.count_loopback_as_tls`."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,12 @@ class Deployment:
 
 
 def summarize(outcomes: Iterable[Outcome], resources: Iterable[Resource]) -> tuple[ComponentSummary, ...]:
-    """The outcomes by component, sorted by name."""
+    """The outcomes by component, sorted by name; first what the desk as a whole lacks."""
     registrations = {resource.registration.urn: resource.registration for resource in resources}
     grouped: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         grouped.setdefault(_component(outcome, registrations), []).append(outcome)
-    return tuple(
+    summaries = (
         ComponentSummary(
             component=component,
             counts=Counter(outcome.action for outcome in members),
@@ -56,6 +59,7 @@ def summarize(outcomes: Iterable[Outcome], resources: Iterable[Resource]) -> tup
         )
         for component, members in sorted(grouped.items())
     )
+    return ComponentSummary(_DESK, {}, _DESK_GAPS), *summaries
 
 
 def _component(outcome: Outcome, registrations: Mapping[str, Registration]) -> str:

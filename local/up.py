@@ -36,7 +36,8 @@ def bring_up(
     """The stack, running on the desk in `home`; harmless when repeated, and then nothing is created.
 
     `config` adds to the program's configuration. Raises `StackError`, `DeskError`, `CellError`, `NetworkError`,
-    `StateError`, `ProgramError` or `ApplyError`; each names what is wrong and the way out, and the desk may be brought up again.
+    `StateError`, `ProgramError` or `ApplyError`; each names what is wrong and the way out, and the desk may be brought
+    up again.
     """
     told = progress or Quiet()
     home = home.absolute()
