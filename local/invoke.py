@@ -1,5 +1,6 @@
 """The provider functions the program calls, answered by the embedded AWS."""
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -30,13 +31,13 @@ def _iot_endpoint(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
 def _public_key(cloud: Cloud, arguments: dict[str, Any]) -> dict[str, Any]:
     region = arguments.get("region") or cloud.home_region
     key = cloud.client("kms", region).get_public_key(KeyId=arguments["keyId"])
-    pem = _pem(key["PublicKey"])
     return {
         "arn": key["KeyId"],
         "id": key["KeyId"],
         "keyId": arguments["keyId"],
         "keyUsage": key["KeyUsage"],
-        "publicKeyPem": pem,
+        "publicKey": base64.b64encode(key["PublicKey"]).decode(),
+        "publicKeyPem": _pem(key["PublicKey"]),
         "region": region,
     }
 
