@@ -3,9 +3,11 @@
 import typer
 
 from local.down_command import down
+from local.environment_command import env
 from local.logs_command import logs
 from local.plan_command import plan
 from local.status_command import status
+from local.story_command import story
 from local.up_command import up
 
 app = typer.Typer(
@@ -13,7 +15,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="The desk: an embedded AWS on this machine, and the program applied to it.",
 )
-for command in (up, down, status, logs, plan):
+for command in (up, down, status, logs, env, plan, story):
     app.command()(command)
 
 if __name__ == "__main__":
