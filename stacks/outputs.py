@@ -6,7 +6,7 @@ file; the tools read that file with `read_outputs`. A change here is made with b
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 OUTPUTS_VERSION = 1
 
@@ -17,6 +17,12 @@ class OutputsError(Exception):
 
 class _Typed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Stamp(BaseModel):
+    """The version alone, which says how the rest is to be read."""
+
+    version: int
 
 
 class ClusterOutputs(_Typed):
@@ -70,16 +76,18 @@ class Outputs(_Typed):
 
 def read_outputs(path: Path) -> Outputs:
     """The outputs in a JSON file; `OutputsError` says why not, and what to run."""
+    rewrite = f"write it with: pulumi stack output --json > {path}"
     try:
-        outputs = Outputs.model_validate_json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise OutputsError(
-            f"{path}: cannot be read ({error.strerror}); write it with: pulumi stack output --json > {path}"
-        ) from error
-    except ValueError as error:
-        raise OutputsError(f"{path}: is not the outputs of a Flotilla deployment: {error}") from error
-    if outputs.version != OUTPUTS_VERSION:
-        raise OutputsError(
-            f"{path}: has version {outputs.version}, these tools read version {OUTPUTS_VERSION}; deploy again"
-        )
-    return outputs
+        raise OutputsError(f"{path}: cannot be read ({error.strerror}); {rewrite}") from error
+    except UnicodeDecodeError as error:
+        raise OutputsError(f"{path}: is not UTF-8; {rewrite}") from error
+    try:
+        stamp = _Stamp.model_validate_json(text)
+        if stamp.version == OUTPUTS_VERSION:
+            return Outputs.model_validate_json(text)
+    except ValidationError as error:
+        wrong = ", ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors())
+        raise OutputsError(f"{path}: is not the outputs of a Flotilla deployment ({wrong}); {rewrite}") from error
+    raise OutputsError(f"{path}: has version {stamp.version}, these tools read version {OUTPUTS_VERSION}; deploy again")

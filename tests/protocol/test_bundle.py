@@ -1,0 +1,79 @@
+"""The folder a device is given: read back as it was written, and refused when it is not ours."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from protocol.bundle import BUNDLE_FILE, MQTT_TLS_PORT, Bundle, Topics, read_bundle
+from protocol.device_id import DeviceId
+from protocol.hostnames import device_hostname
+from protocol.topics import batch_topic, command_filter
+from tests.protocol.test_device_id import DEVICE_IDS
+
+
+def bundle(device: DeviceId = DeviceId("device1"), port: int = MQTT_TLS_PORT) -> Bundle:  # noqa: B008 - a NewType of str
+    return Bundle(
+        device=device,
+        model="fl100",
+        domain="iot.example.com",
+        hostname=device_hostname(device, "iot.example.com"),
+        port=port,
+        topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
+    )
+
+
+def written(folder: Path, document: str) -> Path:
+    (folder / BUNDLE_FILE).write_text(document, encoding="utf-8")
+    return folder
+
+
+def test_a_bundle_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    read = read_bundle(written(tmp_path, bundle().model_dump_json()))
+    assert read == bundle()
+    assert read.device_id == "device1"
+    assert read.port == 8883, "IANA: secure-mqtt"
+
+
+@given(DEVICE_IDS, st.integers(min_value=1, max_value=65535))
+def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -> None:
+    made = bundle(device, port)
+    assert Bundle.model_validate_json(made.model_dump_json()) == made
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"version": 2}, "version"),
+        ({"device": "Device1"}, "device"),
+        ({"port": 0}, "port"),
+        ({"port": 65536}, "port"),
+        ({"port": "8883"}, "port"),
+        ({"key": "secret"}, "key"),
+        ({"topics": {"batch": "dt/device1/batch"}}, "topics.commands"),
+        ({"hostname": None}, "hostname"),
+    ],
+)
+def test_a_document_that_is_not_ours_is_refused_where_it_differs(change: dict[str, Any], place: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Bundle.model_validate(bundle().model_dump() | change)
+    assert [".".join(map(str, error["loc"])) for error in caught.value.errors()] == [place]
+
+
+@pytest.mark.parametrize("document", ["", "{}", "[]", "{"])
+def test_a_file_that_is_no_bundle_is_refused(document: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError):
+        read_bundle(written(tmp_path, document))
+
+
+def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_bundle(tmp_path)
+
+
+def test_a_bundle_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        bundle().port = 1883  # type: ignore[misc]  # the very mistake under test
