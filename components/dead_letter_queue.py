@@ -6,10 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.naming import Naming
-from components.policies import arns
 from components.policies.queue import error_action_policy, queue_policy
-from components.policies.statement import Document
-from components.policies.trust import IOT_SERVICE, service_trust
+from components.policies.trust import rules_trust
 from components.policy_text import policy_text
 
 RETENTION_SECONDS = 14 * 24 * 3600  # SQS: the longest; nobody should have to hurry over a weekend
@@ -62,7 +60,9 @@ class DeadLetterQueue(pulumi.ComponentResource):
             f"{name}-role",
             name=args.naming.name(f"{args.thing}-errors", cluster=args.cluster),
             description=f"AWS IoT sends what {args.thing} could not take to its dead letter queue",
-            assume_role_policy=policy_text(_trust, region=args.region, account_id=args.naming.account_id),
+            assume_role_policy=policy_text(
+                rules_trust, rules=args.naming.rule("*"), region=args.region, account_id=args.naming.account_id
+            ),
             tags=args.tags,
             opts=child,
         )
@@ -75,8 +75,3 @@ class DeadLetterQueue(pulumi.ComponentResource):
             opts=child,
         )
         self.register_outputs({"queue_arn": self.queue_arn, "queue_url": self.queue_url})
-
-
-def _trust(*, region: str, account_id: str) -> Document:
-    rules = arns.topic_rule("*", region=region, account_id=account_id)
-    return service_trust(IOT_SERVICE, account_id=account_id, source_arns=[rules])

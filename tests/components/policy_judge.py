@@ -29,8 +29,12 @@ _REFERENCE = re.compile(r"\$\{([^}]+)\.arn\}")
 
 def findings(policy: str, tree: Tree) -> list[str]:
     """What the judge finds in a policy document of the tree, one line each."""
-    analyzed = parliament.analyze_policy_string(_plausible(policy, tree))
-    return [f"{finding.issue}: {finding.detail}" for finding in analyzed.findings]
+    return parliament_findings(_plausible(policy, tree))
+
+
+def parliament_findings(policy: str) -> list[str]:
+    """What the judge finds in a policy document with real names, one line each."""
+    return [f"{finding.issue}: {finding.detail}" for finding in parliament.analyze_policy_string(policy).findings]
 
 
 def _plausible(policy: str, tree: Tree) -> str:
