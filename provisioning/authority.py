@@ -30,7 +30,7 @@ class IssuingAuthority:
                 f"authority {name}: its certificate belongs to another key than its signer's; "
                 f"restore the certificate that the ceremony wrote for this key"
             )
-        if root is not None and not _is_issued_by(certificate, root):
+        if root is not None and not is_issued_by(certificate, root):
             raise StationError(f"authority {name}: its certificate was not issued by this factory's root; restore it")
         if now < certificate.not_valid_before_utc:
             raise StationError(
@@ -57,7 +57,8 @@ def read_certificate(path: Path) -> x509.Certificate | None:
     return certificates[0]
 
 
-def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether names and signature say so."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):

@@ -1,0 +1,76 @@
+"""What stands from an earlier ceremony must be what the file asks for; pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from provisioning.authority import is_issued_by
+from provisioning.ceremony_file import IssuingProfile, RootProfile
+from provisioning.errors import RefusedError, StationError
+from provisioning.profile import BACKDATE, Validity, authority_name, years
+
+_WAY_OUT = "put the file back as it was reviewed, or give what is new a name of its own"
+
+
+def check_root(
+    profile: RootProfile, root: x509.Certificate | None, issued: Mapping[str, x509.Certificate | None]
+) -> None:
+    """Refuse another root under the same roof, and authorities whose root is elsewhere."""
+    if root is None:
+        orphans = ", ".join(name for name, certificate in issued.items() if certificate is not None)
+        if orphans:
+            raise StationError(
+                f"certificates of {orphans} are there and their root is not; give the factory folder they come from"
+            )
+        return
+    if root.subject != authority_name(profile.common_name, profile.organization):
+        raise RefusedError(f"root: the one that stands is {root.subject.rfc4514_string()}; {_WAY_OUT}")
+    if not _lasts(root, years(profile.lifetime_years)):
+        raise RefusedError(f"root.lifetime_years: the root that stands lasts {_shown(root)}; {_WAY_OUT}")
+
+
+def check_issuing(
+    name: str,
+    profile: IssuingProfile,
+    certificate: x509.Certificate,
+    root: x509.Certificate,
+    public_key: ec.EllipticCurvePublicKey,
+) -> None:
+    """Refuse an authority that stands with another subject, life, path length, key or root than the file's."""
+    place = f"issuing.{name}"
+    if certificate.public_key() != public_key:
+        raise RefusedError(f"{place}.key: the certificate that stands belongs to another key; {_WAY_OUT}")
+    if not is_issued_by(certificate, root):
+        raise RefusedError(f"{place}: the certificate that stands is of another root; {_WAY_OUT}")
+    organization = root.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value
+    if certificate.subject != authority_name(profile.common_name, str(organization)):
+        raise RefusedError(
+            f"{place}.common_name: the authority that stands is {certificate.subject.rfc4514_string()}; {_WAY_OUT}"
+        )
+    if not _lasts(certificate, years(profile.lifetime_years)):
+        raise RefusedError(f"{place}.lifetime_years: the authority that stands lasts {_shown(certificate)}; {_WAY_OUT}")
+
+
+def issuing_validity(name: str, profile: IssuingProfile, root: x509.Certificate, now: datetime) -> Validity:
+    """When a new authority is valid; `RefusedError` when its root would end first."""
+    validity = Validity.lasting(years(profile.lifetime_years), now=now)
+    validity = Validity(not_before=max(validity.not_before, root.not_valid_before_utc), not_after=validity.not_after)
+    if not validity.lies_within(Validity.of(root)):
+        raise RefusedError(
+            f"issuing.{name}.lifetime_years: {profile.lifetime_years} years from now end on "
+            f"{validity.not_after:%Y-%m-%d}, and the root is valid from {root.not_valid_before_utc:%Y-%m-%d} to "
+            f"{root.not_valid_after_utc:%Y-%m-%d}; shorten it, or hold a ceremony for a new root"
+        )
+    return validity
+
+
+def _lasts(certificate: x509.Certificate, lifetime: timedelta) -> bool:
+    """Whether it was made to last that long; its begin may have been moved up to its issuer's."""
+    return abs(Validity.of(certificate).lifetime - lifetime) <= BACKDATE
+
+
+def _shown(certificate: x509.Certificate) -> str:
+    return f"from {certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"

@@ -1,0 +1,19 @@
+"""`python -m provisioning`: the commands of the factory."""
+
+import typer
+
+from provisioning.commands.ceremony import ceremony
+from provisioning.commands.issue import issue
+from provisioning.commands.ledger import commands as ledger_commands
+from provisioning.commands.revoke import revoke
+from provisioning.commands.sync import sync
+
+app = typer.Typer(
+    help="The factory: where every identity is born. Exit codes: 0 done, 1 failed and may be rerun, 2 refused.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in (ceremony, issue, sync, revoke):
+    app.command()(_command)
+app.add_typer(ledger_commands, name="ledger")

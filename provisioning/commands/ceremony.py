@@ -1,0 +1,80 @@
+"""`python -m provisioning ceremony`: make the root and the issuing authorities of an environment."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from provisioning.ceremony import ROOT_KEY_FILE, Room, hold
+from provisioning.ceremony_file import ENVIRONMENT_WITH_FILE_KEYS, CeremonyFile, disagreements, read_ceremony_file
+from provisioning.cloud import Cloud
+from provisioning.commands.options import AsJson, OutputsFile, now, outputs_of
+from provisioning.commands.telling import errors_told, tell_rows
+from provisioning.errors import RefusedError
+from provisioning.kms_keys import kms_signer
+from provisioning.passphrase import PASSPHRASE_VARIABLE, Passphrase, given_passphrase, kept_passphrase
+from stacks.environment import AuthorityKey
+from stacks.load import AUTHORITIES, load_environment
+
+
+def ceremony(
+    file: Annotated[Path, typer.Argument(help="The reviewed ceremony, such as stacks/ceremonies/dev.yaml.")],
+    factory: Annotated[Path, typer.Option(help="Keeps the root and keys in files; made if need be.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where the authorities' certificates go: stacks/authorities/<stack>.")
+    ] = None,
+    outputs: OutputsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the root and the issuing authorities that FILE names; keep those that stand. A rerun is harmless."""
+    with errors_told():
+        plan = read_ceremony_file(file)
+        environment = load_environment(plan.environment, today=now().date())
+        if told := disagreements(plan, environment):
+            raise RefusedError("\n".join(f"{file.name}: {each}" for each in told))
+        made = hold(
+            plan,
+            Room(
+                factory=factory,
+                out=out or AUTHORITIES / plan.environment,
+                root_passphrase=_passphrase(plan, factory),
+                kms_keys=_kms_keys(plan, outputs),
+                now=now(),
+                new_serial=x509.random_serial_number,
+            ),
+        )
+    rows = [
+        {
+            "authority": each.name,
+            "result": "made" if each.is_new else "kept",
+            "subject": each.certificate.subject.rfc4514_string(),
+            "not_after": each.certificate.not_valid_after_utc.isoformat(),
+            "certificate": str(each.path),
+        }
+        for each in made
+    ]
+    tell_rows("authorities", rows, as_json=as_json)
+
+
+def _kms_keys(plan: CeremonyFile, path: Path | None) -> dict[str, ec.EllipticCurvePublicKey]:
+    outputs = None if path is None else outputs_of(plan.environment, path)
+    wanted = [name for name, authority in plan.issuing.items() if authority.key is AuthorityKey.KMS]
+    cloud = Cloud.from_environment()
+    return {name: kms_signer(name, outputs, path, cloud).public_key() for name in wanted}
+
+
+def _passphrase(plan: CeremonyFile, factory: Path) -> Passphrase:
+    if plan.environment == ENVIRONMENT_WITH_FILE_KEYS:
+        return kept_passphrase(factory)
+    is_new = not (factory / ROOT_KEY_FILE).exists()
+
+    def ask() -> str:
+        kept = os.environ.get(PASSPHRASE_VARIABLE)
+        if kept is not None:
+            return kept
+        return str(typer.prompt("Passphrase of the root's key", hide_input=True, confirmation_prompt=is_new, err=True))
+
+    return given_passphrase(ask)

@@ -1,0 +1,137 @@
+"""`python -m provisioning issue`: one identity for one device."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+
+from protocol.bundle import KEY_FILE
+from provisioning.authority import IssuingAuthority, read_certificate
+from provisioning.ceremony import ROOT_CERTIFICATE_FILE, authority_key_path
+from provisioning.cloud import Cloud
+from provisioning.commands.options import AsJson, Device, Factory, OutputsFile, Stack, now, outputs_of
+from provisioning.commands.telling import errors_told, tell
+from provisioning.durable import make_folder
+from provisioning.errors import RefusedError
+from provisioning.file_signer import FileSigner
+from provisioning.hand_over import check_folder, hand_over
+from provisioning.issue import issue as issue_identity
+from provisioning.key_file import make_or_read_device_key, read_authority_key
+from provisioning.kms_keys import kms_signer
+from provisioning.ledger.ledger import Ledger
+from provisioning.order import Order
+from provisioning.passphrase import read_kept_passphrase
+from provisioning.profile import BIRTH_LIFETIME
+from provisioning.request import MAX_CSR_BYTES, Request
+from provisioning.signer import Signer
+from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
+from stacks.environment import AuthorityKey, Environment
+from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
+
+
+def issue(
+    *,
+    stack: Stack,
+    device: Device,
+    model: Annotated[str, typer.Option(help="The hardware model, as the stack names it.")],
+    authority: Annotated[str, typer.Option(help="The issuing authority, as the stack names it.")],
+    factory: Factory,
+    out: Annotated[Path, typer.Option(help="The device's own folder: the bundle is written into it.")],
+    csr: Annotated[Path | None, typer.Option(help="The device's certificate request in PEM.")] = None,
+    generate_key: Annotated[
+        bool, typer.Option("--generate-key", help="Make the device's key here; only where its model says so.")
+    ] = False,
+    authorities: Annotated[
+        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
+    ] = None,
+    trust_anchors: Annotated[
+        Path | None, typer.Option(help="Roots the device accepts for servers; default Amazon Trust Services.")
+    ] = None,
+    outputs: OutputsFile = None,
+    lifetime_days: Annotated[int, typer.Option(help="Days until the certificate ends.")] = BIRTH_LIFETIME.days,
+    as_json: AsJson = False,
+) -> None:
+    """Record, sign and hand over one identity. The same request again gives the same certificate."""
+    with errors_told():
+        if (csr is None) != generate_key:
+            raise RefusedError("give either --csr FILE or --generate-key")
+        environment = load_environment(stack, today=now().date())
+        order = Order.checked(
+            environment,
+            device=device,
+            model=model,
+            authority=authority,
+            lifetime=_days(lifetime_days),
+            is_key_generated=generate_key,
+        )
+        check_folder(out, order.device)
+        anchors = amazon_trust_anchors() if trust_anchors is None else read_trust_anchors(trust_anchors)
+        ready = _authority(environment, order.authority, factory, authorities or AUTHORITIES / stack, outputs)
+        request = _request(order, csr, out)
+        with Ledger.open(factory, environment.name, create=True) as ledger:
+            identity = issue_identity(
+                request,
+                ready,
+                ledger,
+                lifetime=order.lifetime,
+                clock=now,
+                new_serial=x509.random_serial_number,
+            )
+            hand_over(
+                identity,
+                issuer=ready.certificate,
+                domain=environment.domain,
+                trust_anchors=anchors,
+                folder=out,
+            )
+            ledger.deliver(identity, at=now())
+    entry = identity.entry.to_item()
+    tell({**{name: entry[name] for name in entry if name != "standing"}, "bundle": str(out)}, as_json=as_json)
+
+
+def _days(count: int) -> timedelta:
+    try:
+        return timedelta(days=count)
+    except OverflowError as error:
+        raise RefusedError(f"--lifetime-days: {count} is no number of days a calendar has; give fewer") from error
+
+
+def _request(order: Order, csr: Path | None, out: Path) -> Request:
+    """The key comes first: on the disk, before the ledger hears of it."""
+    if csr is None:
+        make_folder(out)
+        key = make_or_read_device_key(out / KEY_FILE)
+        return Request(device=order.device, model=order.model, authority=order.authority, public_key=key.public_key())
+    try:
+        with csr.open("rb") as file:
+            pem = file.read(MAX_CSR_BYTES + 1)
+    except OSError as error:
+        raise RefusedError(f"--csr: {csr} cannot be read ({error.strerror}); give the device's request") from error
+    return Request.from_csr(pem, device=order.device, model=order.model, authority=order.authority)
+
+
+def _authority(
+    environment: Environment, name: str, factory: Path, authorities: Path, outputs: Path | None
+) -> IssuingAuthority:
+    found = find_ca_certificates(environment, authorities, today=now().date()).get(name)
+    if found is None:
+        raise RefusedError(
+            f"{authorities / name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
+            f"of certificates as --authorities"
+        )
+    return IssuingAuthority.ready(
+        name=name,
+        certificate=x509.load_pem_x509_certificate(found.pem.encode("ascii")),
+        signer=_signer(environment, name, factory, outputs),
+        root=read_certificate(factory / ROOT_CERTIFICATE_FILE),
+        now=now(),
+    )
+
+
+def _signer(environment: Environment, name: str, factory: Path, outputs: Path | None) -> Signer:
+    if environment.authorities[name].key is AuthorityKey.KMS:
+        known = None if outputs is None else outputs_of(environment.name, outputs)
+        return kms_signer(name, known, outputs, Cloud.from_environment())
+    return FileSigner(read_authority_key(authority_key_path(factory, name), read_kept_passphrase(factory)))

@@ -1,0 +1,59 @@
+"""`python -m provisioning ledger`: read what the factory did."""
+
+from collections import Counter
+from typing import Any
+
+import typer
+
+from provisioning.commands.options import AsJson, Device, Factory, Stack
+from provisioning.commands.telling import errors_told, tell_rows
+from provisioning.errors import RefusedError
+from provisioning.ledger.history import read_history
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.records import History
+from provisioning.order import checked_device
+
+commands = typer.Typer(help="Read the ledger: nothing here changes it.", no_args_is_help=True)
+
+
+@commands.command("list")
+def list_(stack: Stack, factory: Factory, as_json: AsJson = False) -> None:
+    """Every issuance, the oldest first, and how far it came."""
+    with errors_told(), Ledger.open(factory, stack) as ledger:
+        histories = read_history(ledger)
+    tell_rows("issuances", [_row(history) for history in histories], as_json=as_json)
+    if not as_json and histories:
+        counted = Counter(history.events[-1].step for history in histories)
+        typer.echo(", ".join(f"{count} {step}" for step, count in counted.items()))
+
+
+@commands.command()
+def show(stack: Stack, factory: Factory, device: Device, as_json: AsJson = False) -> None:
+    """Every step of every identity one device ever had."""
+    with errors_told(), Ledger.open(factory, stack) as ledger:
+        name = checked_device(device)
+        histories = read_history(ledger, name)
+        if not histories:
+            raise RefusedError(f"device {name} is not in this ledger; `ledger list` shows who is")
+    rows = [row for history in histories for row in _steps(history)]
+    tell_rows("steps", rows, as_json=as_json)
+
+
+def _row(history: History) -> dict[str, str]:
+    return {
+        "device": history.device,
+        "step": history.events[-1].step,
+        "model": history.model,
+        "authority": history.authority,
+        "serial": history.serial,
+        "not_after": history.not_after.isoformat(),
+        "fingerprint": history.fingerprint or "",
+        "uploaded": ", ".join(history.uploaded),
+    }
+
+
+def _steps(history: History) -> list[dict[str, Any]]:
+    return [
+        {"serial": history.serial, "step": event.step, "at": event.at.isoformat(), "note": event.note}
+        for event in history.events
+    ]

@@ -1,0 +1,33 @@
+"""Options that several commands share."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provisioning.errors import RefusedError
+from stacks.outputs import Outputs, read_outputs
+
+Stack = Annotated[str, typer.Option(help="The environment: dev, staging, production.")]
+Factory = Annotated[Path, typer.Option(help="The folder of the ledger, the root and keys in files.")]
+OutputsFile = Annotated[
+    Path | None, typer.Option("--outputs", help="What the deployment gave: pulumi stack output --json.")
+]
+Device = Annotated[str, typer.Option(help="The device id: its name in DNS, MQTT and its certificate.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON document on standard output.")]
+
+
+def now() -> datetime:
+    """The station's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def outputs_of(stack: str, path: Path) -> Outputs:
+    """The outputs in `path`, which must be of this stack."""
+    outputs = read_outputs(path)
+    if outputs.environment != stack:
+        raise RefusedError(
+            f"{path}: is of environment {outputs.environment}, not of {stack}; give the outputs of {stack}"
+        )
+    return outputs

@@ -1,0 +1,40 @@
+"""`python -m provisioning revoke`: take a device's identity back."""
+
+from typing import Annotated
+
+import typer
+
+from provisioning.commands.clusters import tell_clusters
+from provisioning.commands.options import AsJson, Device, Factory, OutputsFile, Stack, now, outputs_of
+from provisioning.commands.telling import errors_told, tell
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.records import Reason
+from provisioning.order import checked_device
+from provisioning.sync import plan_sync
+
+
+def revoke(
+    *,
+    stack: Stack,
+    device: Device,
+    reason: Annotated[Reason, typer.Option(help="Why, as certificate revocation lists say it (RFC 5280).")],
+    factory: Factory,
+    note: Annotated[str, typer.Option(help="In your own words, for who reads the ledger later.")] = "",
+    outputs: OutputsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take the identity back: in the ledger, then in every cluster. Offline, the next sync does the rest."""
+    with errors_told():
+        name = checked_device(device)
+        clusters = {} if outputs is None else outputs_of(stack, outputs).clusters
+        with Ledger.open(factory, stack) as ledger:
+            is_new = ledger.revoke(name, reason, note, at=now())
+            if outputs is None:
+                _tell_offline(name, is_new=is_new, as_json=as_json)
+            else:
+                tell_clusters(ledger, plan_sync(ledger, clusters, device=name), as_json=as_json)
+
+
+def _tell_offline(device: str, *, is_new: bool, as_json: bool) -> None:
+    ledger = "revoked" if is_new else "was revoked before"
+    tell({"device": device, "ledger": ledger, "clusters": "not told; the next sync tells them"}, as_json=as_json)
