@@ -12,6 +12,7 @@ from local.write_file import write_file
 
 STATE_FILE = "state.json"
 STATE_VERSION = 1
+_WAY_OUT = "start anew with: python -m local down, then up"
 
 
 class StateError(Exception):
@@ -114,12 +115,8 @@ def read_state(home: Path) -> State:
         document = _Document.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return State(path, {}, {})
-    except (OSError, ValidationError) as error:
-        raise StateError(
-            f"{path}: is not a state of this desk ({error}); start anew with: local down, local up"
-        ) from error
+    except ValidationError as error:
+        raise StateError(f"{path}: is not a state of this desk ({error.errors()[0]['msg']}); {_WAY_OUT}") from error
     if document.version != STATE_VERSION:
-        raise StateError(
-            f"{path}: has version {document.version}, not {STATE_VERSION}; start anew: local down, local up"
-        )
+        raise StateError(f"{path}: has version {document.version}, not {STATE_VERSION}; {_WAY_OUT}")
     return State(path, document.incarnations, document.entries)

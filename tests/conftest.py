@@ -1,6 +1,33 @@
 """What every test shares."""
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from local.deployment import Deployment
+from local.desk import remove_desk
+from local.up import bring_up
 
 settings.register_profile("shared-machine", deadline=None)  # no test here judges speed
 settings.load_profile("shared-machine")
+
+
+@pytest.fixture(scope="session")
+def dev_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Stack dev, deployed into the embedded AWS once for all tests that only use it."""
+    yield from _deployed("dev", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def production_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Stack production, all its regions, deployed into the embedded AWS once for all tests that only use it."""
+    yield from _deployed("production", tmp_path_factory)
+
+
+def _deployed(stack: str, folders: pytest.TempPathFactory) -> Iterator[Deployment]:
+    home = folders.mktemp(stack) / "desk"
+    try:
+        yield bring_up(stack, home)
+    finally:
+        remove_desk(home)
