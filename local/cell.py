@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from local.account import SECRET_ACCESS_KEY
 from local.background import BackgroundProcess, end_strays, log_tail, start_process, stop_processes
 from local.cell_tls import CellAuthority, issue_server_certificate
 from local.write_file import write_file
@@ -163,6 +164,7 @@ def _environment(folder: Path, region: str, ports: tuple[int, int]) -> dict[str,
     return {
         "AUTH": "true",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "BIND_HOST": LOOPBACK,
         "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
         "GATEWAY_PORT": str(ports[0]),
