@@ -35,7 +35,7 @@ class ExpiryWatch(pulumi.ComponentResource):
         super().__init__("flotilla:index:ExpiryWatch", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         function = Function(
-            f"{name}-function",
+            f"{name}-count",
             FunctionArgs(
                 naming=args.naming,
                 tags=args.tags,

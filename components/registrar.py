@@ -61,7 +61,7 @@ class Registrar(pulumi.ComponentResource):
         )
         self.dead_letter_queue_name = queue.queue_name
         function = Function(
-            f"{name}-function",
+            f"{name}-admission",
             FunctionArgs(
                 naming=args.naming,
                 tags=self._tags,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from functions.certificate import read_certificate
 from functions.clients import client
 from functions.log import log
 from functions.metrics import NAMESPACE
@@ -58,7 +59,7 @@ def publish_days_left(
     for authority, certificate_id in sorted(authorities.items()):
         try:
             days[authority] = days_left(read_end(iot, certificate_id), now)
-        except (ClientError, KeyError) as error:
+        except (ClientError, KeyError, ValueError) as error:
             unreadable.append(f"{authority} ({certificate_id}): {error}")
     if days:
         cloudwatch.put_metric_data(
@@ -72,9 +73,9 @@ def publish_days_left(
 
 
 def read_end(iot: "IoTClient", certificate_id: str) -> datetime:
-    """The `notAfter` of a registered CA certificate; `KeyError` when AWS IoT's answer does not hold it."""
+    """The `notAfter` of a registered CA certificate, in the certificate itself; `KeyError` when it is not answered."""
     answer = iot.describe_ca_certificate(certificateId=certificate_id)
-    return answer["certificateDescription"]["validity"]["notAfter"]
+    return read_certificate(answer["certificateDescription"]["certificatePem"]).not_after
 
 
 def days_left(end: datetime, now: datetime) -> float:

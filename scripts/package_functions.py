@@ -25,7 +25,7 @@ ARCHIVES = ROOT / "build" / "functions"
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "registrar": ("cryptography",),
     "ingest": ("cbor2", "zstandard"),
-    "authority_expiry": (),
+    "authority_expiry": ("cryptography",),
 }
 """What a function needs beside the standard library and boto3."""
 OURS = ("functions", "protocol")

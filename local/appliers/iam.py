@@ -3,6 +3,7 @@
 from typing import Any
 
 from local.appliers.applier import Answer, Applier, Request, gone, settings
+from local.appliers.iam_gaps import widened
 
 
 def _create_role(request: Request) -> Answer:
@@ -44,9 +45,10 @@ def _delete_role(request: Request, former: Answer) -> None:
 
 def _put_role_policy(request: Request) -> Answer:
     name, role = request.physical_name(), request.inputs["role"]
+    policy, gaps = widened(request.inputs["policy"])
     for iam in request.cloud.everywhere("iam"):
-        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=request.inputs["policy"])
-    return Answer(f"{role}:{name}", {"name": name, "role": role})
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=policy)
+    return Answer(f"{role}:{name}", {"name": name, "role": role}, gaps)
 
 
 def _delete_role_policy(request: Request, former: Answer) -> None:

@@ -7,6 +7,7 @@ import pytest
 from botocore.stub import Stubber
 
 from functions.authority_expiry import AuthorityUnreadableError, days_left, publish_days_left
+from tests.components.throwaway_authority import authority_pem
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ID_A = "a" * 64
@@ -40,7 +41,7 @@ def cloudwatch() -> Iterator[Stubber]:
 def _knows(iot: Stubber, certificate_id: str, end: datetime) -> None:
     iot.add_response(
         "describe_ca_certificate",
-        {"certificateDescription": {"certificateId": certificate_id, "validity": {"notAfter": end}}},
+        {"certificateDescription": {"certificateId": certificate_id, "certificatePem": authority_pem("CA", end)}},
         {"certificateId": certificate_id},
     )
 
@@ -102,8 +103,11 @@ def test_an_authority_that_cannot_be_read_is_an_error_that_does_not_hide_the_oth
         _publish({"line-a": ID_A, "line-b": ID_B}, iot, cloudwatch)
 
 
-def test_an_answer_without_a_validity_is_an_error_and_not_a_number(iot: Stubber, cloudwatch: Stubber) -> None:
-    iot.add_response("describe_ca_certificate", {"certificateDescription": {"certificateId": ID_A}})
+@pytest.mark.parametrize("description", [{"certificateId": ID_A}, {"certificatePem": "no certificate"}])
+def test_an_answer_without_a_certificate_is_an_error_and_not_a_number(
+    description: dict[str, str], iot: Stubber, cloudwatch: Stubber
+) -> None:
+    iot.add_response("describe_ca_certificate", {"certificateDescription": description})
     with pytest.raises(AuthorityUnreadableError, match="line-a"):
         _publish({"line-a": ID_A}, iot, cloudwatch)
 

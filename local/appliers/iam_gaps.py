@@ -1,0 +1,62 @@
+"""What MiniStack's authorization does not know of IAM, made up for in the policies it is given, and said.
+
+What the program asked for stays in the policy; a statement that the embedded AWS can satisfy is put beside it.
+"""
+
+import json
+from typing import Any
+
+ON_EVERY_RESOURCE = ("iot:AttachPolicy", "iot:DescribeCACertificate")
+"""Actions MiniStack 1.5.33 authorizes on the resource `*` only (ministack/core/iam_actions.py: it takes no ARN from the
+paths of these calls). AWS authorizes them on the certificate and on the CA certificate, and so do our policies."""
+UNKNOWN_CONDITIONS = ("cloudwatch:namespace",)
+"""Condition keys MiniStack 1.5.33 gives no value, so that a condition on one is never met (same file)."""
+
+
+def widened(policy: str) -> tuple[str, tuple[str, ...]]:
+    """The policy as the embedded AWS needs it, and what is thereby not emulated."""
+    document: dict[str, Any] = json.loads(policy)
+    added = [found for statement in document["Statement"] for found in _satisfiable(statement)]
+    if not added:
+        return policy, ()
+    statements = [statement for statement, _ in added]
+    text = json.dumps({**document, "Statement": [*document["Statement"], *statements]})
+    return text, tuple(gap for _, gap in added)
+
+
+def _satisfiable(statement: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+    """Statements the embedded AWS can satisfy in place of one it cannot, each with what it leaves out."""
+    if statement["Effect"] != "Allow":
+        return []
+    actions, resources = _listed(statement["Action"]), _listed(statement["Resource"])
+    condition = statement.get("Condition", {})
+    found = []
+    unlimited = [action for action in actions if action in ON_EVERY_RESOURCE and "*" not in resources]
+    if unlimited:
+        wide = {"Effect": "Allow", "Action": unlimited, "Resource": "*"} | (
+            {"Condition": condition} if condition else {}
+        )
+        found.append((wide, f"the resources {' and '.join(unlimited)} is limited to: the role may do it to all"))
+    keys = [key for test in condition.values() for key in test if key in UNKNOWN_CONDITIONS]
+    if keys:
+        known = {
+            operator: {key: value for key, value in test.items() if key not in UNKNOWN_CONDITIONS}
+            for operator, test in condition.items()
+        }
+        rest = {operator: test for operator, test in known.items() if test}
+        found.append(
+            (
+                _allow(actions, resources, rest),
+                f"the condition {' and '.join(keys)} of {' and '.join(actions)}: it is not asked",
+            )
+        )
+    return found
+
+
+def _allow(actions: list[str], resources: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": actions, "Resource": resources}
+    return statement | ({"Condition": condition} if condition else {})
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
