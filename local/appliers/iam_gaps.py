@@ -33,24 +33,19 @@ def _satisfiable(statement: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     found = []
     unlimited = [action for action in actions if action in ON_EVERY_RESOURCE and "*" not in resources]
     if unlimited:
-        wide = {"Effect": "Allow", "Action": unlimited, "Resource": "*"} | (
-            {"Condition": condition} if condition else {}
-        )
-        found.append((wide, f"the resources {' and '.join(unlimited)} is limited to: the role may do it to all"))
+        gap = f"the resources {' and '.join(unlimited)} is limited to: the role may do it to all"
+        found.append((_allow(unlimited, ["*"], condition), gap))
     keys = [key for test in condition.values() for key in test if key in UNKNOWN_CONDITIONS]
     if keys:
-        known = {
-            operator: {key: value for key, value in test.items() if key not in UNKNOWN_CONDITIONS}
-            for operator, test in condition.items()
-        }
-        rest = {operator: test for operator, test in known.items() if test}
-        found.append(
-            (
-                _allow(actions, resources, rest),
-                f"the condition {' and '.join(keys)} of {' and '.join(actions)}: it is not asked",
-            )
-        )
+        gap = f"the condition {' and '.join(keys)} of {' and '.join(actions)}: it is not asked"
+        found.append((_allow(actions, resources, _without(condition, keys)), gap))
     return found
+
+
+def _without(condition: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    """The condition without its tests of `keys`."""
+    rest = {operator: {key: test[key] for key in test if key not in keys} for operator, test in condition.items()}
+    return {operator: test for operator, test in rest.items() if test}
 
 
 def _allow(actions: list[str], resources: list[str], condition: dict[str, Any]) -> dict[str, Any]:
