@@ -1,52 +1,13 @@
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import dns.flags
-import dns.message
 import dns.rcode
-import dns.rrset
 import pytest
 
 from device.resolution import HostPort, ResolutionError, resolve_route
 from protocol.device_id import parse_device_id
+from tests.device.loopback import dns_server
 
 DOMAIN = "iot.example.com"
 DEVICE = parse_device_id("device1")
 NAME = f"device1.gw.{DOMAIN}."
-
-
-def rrset_of(record: str) -> dns.rrset.RRset:
-    name, ttl, _class, kind, target = record.split()
-    return dns.rrset.from_text(name, int(ttl), "IN", kind, target)
-
-
-@contextmanager
-def dns_server(*records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[HostPort]:
-    """Answers every question with these records, over UDP on loopback."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    listening.bind(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            wire, client = listening.recvfrom(4096)
-            if wire == b"stop":
-                return
-            answer = dns.message.make_response(dns.message.from_wire(wire))
-            answer.flags |= dns.flags.RA
-            answer.set_rcode(rcode)
-            answer.answer = [rrset_of(record) for record in records]
-            listening.sendto(answer.to_wire(), client)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield HostPort("127.0.0.1", listening.getsockname()[1])
-    finally:
-        listening.sendto(b"stop", listening.getsockname())
-        thread.join()
-        listening.close()
 
 
 def test_the_chain_is_followed_and_the_cluster_is_the_server_name() -> None:
