@@ -1,5 +1,8 @@
 """A desk's processes, running: two cells, the network before them, and a zone of a fleet in the home cell."""
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ import boto3
 from botocore.config import Config
 
 from local.account import ACCOUNT, SECRET_ACCESS_KEY
+from local.background import BackgroundProcess
 from local.cells import Cells, start_cells
 from local.network_process import Network, start_network
 
@@ -28,6 +32,13 @@ def cloud_client(service: str, endpoint: str, region: str, **config: Any) -> Any
         aws_secret_access_key=SECRET_ACCESS_KEY,
         config=Config(retries={"total_max_attempts": 1}, **config),
     )
+
+
+def kill(process: BackgroundProcess) -> None:
+    """End a process as a crash would; it is gone when this returns."""
+    os.kill(process.pid, signal.SIGKILL)
+    while process.is_alive:
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -15,20 +13,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from local import cell as cell_module
-from local.account import ACCOUNT, SECRET_ACCESS_KEY
 from local.background import BackgroundProcess, _birth, _working_for, stop_processes
 from local.cell_process import loopback_address
 from local.cell_tls import KEY_FILE, LIFETIME, RENEWAL, TRUST_ANCHORS_FILE
 from local.cells import Cell, CellError, Cells, read_cells, start_cells
+from tests.local.running_desk import DOMAIN, HOME_REGION, OTHER_REGION, cloud_client, kill
 
-DOMAIN = "iot.example.com"
-HOME_REGION = "eu-north-1"
-OTHER_REGION = "us-east-1"
 CLUSTER = f"eu1.clusters.{DOMAIN}"
 LISTENING = "0A"
 """The state of a listening socket in /proc/net/tcp."""
@@ -36,15 +29,8 @@ LISTENING = "0A"
 pytestmark = pytest.mark.cloud
 
 
-def client(service: str, cell: Cell, **config: Any) -> Any:
-    return boto3.client(  # type: ignore[call-overload]  # the service is a variable here
-        service,
-        endpoint_url=cell.endpoint,
-        region_name=cell.region,
-        aws_access_key_id=ACCOUNT,
-        aws_secret_access_key=SECRET_ACCESS_KEY,
-        config=Config(retries={"total_max_attempts": 1}, **config),
-    )
+def client(service: str, cell: Cell) -> Any:
+    return cloud_client(service, cell.endpoint, cell.region)
 
 
 def start(home: Path, *regions: str, **options: Any) -> Cells:
@@ -145,7 +131,7 @@ def test_a_killed_cell_comes_back_empty_and_says_so_and_the_other_is_untouched(c
             AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-    os.kill(cells.home.pid, signal.SIGKILL)
+    kill(cells.home.process)
     again = start(home, OTHER_REGION)
     assert again.home.incarnation != cells.home.incarnation
     assert again.home.endpoint == cells.home.endpoint, "what a user exported stays true"
@@ -226,7 +212,7 @@ def test_a_function_still_at_work_when_its_cell_was_killed_is_ended_too(home: Pa
         FunctionName="worker", InvocationType="Event", Payload=json.dumps({"marker": str(marker)})
     )
     wait_until(lambda: marker.exists() and marker.read_text() != "")
-    os.kill(cells.home.pid, signal.SIGKILL)
+    kill(cells.home.process)
     worker = int(marker.read_text())
     assert worker in _working_for(cells.home.process.folder)
     cells.stop()
