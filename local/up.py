@@ -42,6 +42,7 @@ def bring_up(
     told = progress or Quiet()
     home = home.absolute()
     environment = load_environment(stack, today=clock().date())
+    claim_desk(home, stack)  # before the lock is put there: a folder of somebody else's is left untouched
     with sole_use(home):
         claim_desk(home, stack)
         told.stage(f"starting the cells of {stack}")

@@ -76,7 +76,7 @@ def _replicate(request: Request) -> Answer:
     s3.put_bucket_replication(Bucket=bucket, ReplicationConfiguration={"Role": request.inputs["role"], "Rules": rules})
     targets = [rule["Destination"]["Bucket"].rpartition(":")[2] for rule in rules]
     gaps = tuple(
-        f"replication to {target}: it is in another region, so in another cell; nothing is copied"
+        f"replication to {target}: it is in another region, so in another cell: nothing is copied"
         for target in targets
         if not _is_here(s3, target)
     )
