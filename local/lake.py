@@ -3,14 +3,15 @@
 import gzip
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Measurement = tuple[int, str, str, Decimal, str]
-"""Sequence number, time (ISO 8601), channel, value, unit."""
+Measurement = tuple[int, datetime, str, Decimal, str]
+"""Sequence number, time, channel, value, unit."""
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,16 @@ def read_lake(s3: "S3Client", bucket: str, *, device: str, epoch: int) -> Arrive
 
 def _measurement(line: bytes) -> Measurement:
     row = json.loads(line)
-    return row["sequence"], _moment(row["time"]), row["channel"], Decimal(row["value"]), row["unit"]
+    return row["sequence"], datetime.fromisoformat(row["time"]), row["channel"], Decimal(row["value"]), row["unit"]
 
 
 def sent_measurements(events: list[dict[str, object]]) -> tuple[Measurement, ...]:
     """What the device said it delivered, from the events it printed, in the same form and order."""
     rows = [row for event in events if event["event"] == "acknowledged" for row in _rows(event["rows"])]
-    return tuple(sorted((row[0], _moment(row[1]), row[2], Decimal(row[3]), row[4]) for row in rows))
+    return tuple(sorted((row[0], datetime.fromisoformat(row[1]), row[2], Decimal(row[3]), row[4]) for row in rows))
 
 
 def _rows(value: object) -> list[tuple[int, str, str, str, str]]:
     if not isinstance(value, list):
         raise TypeError("the rows of an acknowledged batch are not a list")
     return [tuple(row) for row in value]
-
-
-def _moment(text: str) -> str:
-    """One spelling of a time with milliseconds."""
-    head, _, _zone = text.partition("+")
-    return head if "." in head else f"{head}.000"

@@ -68,5 +68,5 @@ def _conclude(ending: Ending, console: Console) -> None:
 
 
 def _failed(message: str, code: int) -> typer.Exit:
-    Console(stderr=True).print(message, markup=False, highlight=False, soft_wrap=True, style="red")
+    Console(stderr=True).print(f"\n{message}", markup=False, highlight=False, soft_wrap=True, style="red")
     return typer.Exit(code)
