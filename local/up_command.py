@@ -77,7 +77,7 @@ def show(deployment: Deployment, console: Console) -> None:
     shown = [action for action in Action if deployment.counts.get(action)]
     for action in shown:
         table.add_column(action.value, justify="right")
-    table.add_column("not emulated")
+    table.add_column("not emulated", overflow="fold")
     for component in deployment.components:
         counts = (str(component.counts.get(action, 0) or "") for action in shown)
         table.add_row(component.component, *counts, "\n".join(component.gaps))
