@@ -13,8 +13,12 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 _LOOPBACK = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+_CONNECTIONS = "/connections/"
+_ADMINISTRATIVE_ACTION = 0x98
+"""MQTT 5, section 3.14.2.1: the connection is closed by an administrator."""
 _EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what is replaced, not what is bound
 
 
@@ -57,12 +61,50 @@ def count_loopback_as_tls() -> None:
     iam_evaluator.pin_request_origin = pin_as_tls
 
 
+def offer_delete_connection() -> None:
+    """Answer `DeleteConnection`, which MiniStack lacks: the client is told and cut off, as AWS does it.
+
+    Without it the session of a revoked certificate would stay open here for ever.
+    """
+    from ministack.core.responses import (  # noqa: PLC0415 - only a cell's process has it loaded, after the sockets
+        error_response_json,
+        get_account_id,
+        get_region,
+    )
+    from ministack.services import iot, iot_data  # noqa: PLC0415 - likewise
+
+    handle = iot_data.handle_request
+
+    async def handle_or_cut(
+        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+    ) -> tuple[Any, ...]:
+        if method != "DELETE" or not path.startswith(_CONNECTIONS):
+            answer: tuple[Any, ...] = await handle(method, path, headers, body, query)
+            return answer
+        client_id = unquote(path.removeprefix(_CONNECTIONS))
+        session = iot._connected_clients.get((get_account_id(), get_region(), client_id))  # noqa: SLF001 - see above
+        if session is None:
+            refusal: tuple[Any, ...] = error_response_json(
+                "ResourceNotFoundException", f"{client_id} is not connected", 404
+            )
+            return refusal
+        session._forced_disconnect_reason = "API_INITIATED_DISCONNECT"  # noqa: SLF001 - as MiniStack's own take-over
+        if session.protocol_version == iot.MQTT_5:
+            await session.send_bytes(iot._make_disconnect(_ADMINISTRATIVE_ACTION))  # noqa: SLF001 - likewise
+        await session._send({"type": "websocket.close", "code": 1000})  # noqa: SLF001 - likewise
+        await session.cleanup()
+        return 200, {"Content-Type": "application/json"}, b"{}"
+
+    iot_data.handle_request = handle_or_cut
+
+
 def main(folder: Path) -> None:
     """Run MiniStack, as its environment configures it, from `folder`."""
     os.umask(0o077)
     os.chdir(folder)
     keep_to_loopback()
     count_loopback_as_tls()
+    offer_delete_connection()
     sys.argv = ["ministack"]
     runpy.run_module("ministack", run_name="__main__", alter_sys=True)
 

@@ -14,6 +14,7 @@ from provisioning.errors import CloudError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_iot import IoTClient
+    from mypy_boto3_iot_data import IoTDataPlaneClient
     from mypy_boto3_kms import KMSClient
 
 CONFIG = Config(
@@ -43,6 +44,10 @@ class Cloud:
     def iot(self, region: str) -> "IoTClient":
         """Certificates."""
         return self.session.client("iot", region_name=region, config=CONFIG)
+
+    def iot_data(self, region: str) -> "IoTDataPlaneClient":
+        """Live sessions."""
+        return self.session.client("iot-data", region_name=region, config=CONFIG)
 
     def kms(self, region: str) -> "KMSClient":
         """Keys of issuing authorities."""

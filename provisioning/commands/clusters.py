@@ -45,7 +45,7 @@ def _row(told: Told) -> dict[str, str]:
         "device": told.device,
         "fingerprint": told.fingerprint,
         "manifest": told.upload,
-        "certificate": "" if told.withdrawal is None else told.withdrawal,
+        "certificate": _certificate(told),
     }
 
 
@@ -54,3 +54,9 @@ def _difference(told: Told) -> str:
         f"cluster {told.cluster}, device {told.device}: the manifest holds something else for this certificate and "
         f"keeps it; compare the item {told.fingerprint} with `ledger show`, and revoke the device if nobody knows why"
     )
+
+
+def _certificate(told: Told) -> str:
+    if told.withdrawal is not None:
+        return f"{told.withdrawal}, session cut" if told.session_was_cut else told.withdrawal
+    return "had knocked too early, may knock again" if told.may_knock_again else ""

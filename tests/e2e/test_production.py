@@ -1,0 +1,51 @@
+"""Production in the embedded cloud: three regions, keys in KMS, and devices that move by DNS alone."""
+
+import json
+
+import pytest
+
+from local.lake import read_lake, sent_measurements
+from stacks.outputs import read_outputs
+from tests.e2e.world import World
+
+pytestmark = pytest.mark.cloud
+
+
+def deliver(production: World, device: str) -> tuple[str, int]:
+    """The cluster and epoch under which a batch of the device arrived, whole."""
+    record = production.deployment.record
+    told = production.run(
+        *("device", "run", "--bundle", str(production.home / "devices" / device), "--dns", record.dns),
+        *("--proxy", record.proxy, "--batches", "1", "--rows", "3", "--sample-every", "0.01", "--json"),
+    )
+    events = [json.loads(line) for line in told.splitlines()]
+    cluster = str(events[-1]["server_name"]).partition(".")[0]
+    epoch, bucket = int(events[-1]["epoch"]), production.deployment.outputs.clusters[cluster].lake_bucket
+    s3 = production.client("s3", cluster)
+    sent = sent_measurements(events)
+    production.until(lambda: read_lake(s3, bucket, device=device, epoch=epoch).measurements == sent)
+    return cluster, epoch
+
+
+def test_production_deploys_in_all_its_regions_and_its_outputs_are_what_the_tools_read(production: World) -> None:
+    outputs = read_outputs(production.home / "outputs.json")
+    assert outputs == production.deployment.outputs
+    assert len({cluster.region for cluster in outputs.clusters.values()}) == 3
+    assert set(production.deployment.record.cells) >= {cluster.region for cluster in outputs.clusters.values()}
+    for authority in outputs.authorities.values():
+        assert authority.key == "kms"
+        assert authority.ca_certificate_ids.keys() == outputs.clusters.keys(), "known in every cluster"
+
+
+def test_a_device_reaches_another_cell_by_dns_alone_and_its_data_follows(production: World) -> None:
+    production.make_device("traveller", "line-eu")
+    first, _ = deliver(production, "traveller")
+    target = next(name for name in production.deployment.outputs.clusters if name != first)
+    before = (production.home / "devices" / "traveller" / "bundle.json").read_bytes()
+    production.move("traveller", target)
+    second, epoch = deliver(production, "traveller")
+    assert second == target
+    assert (production.home / "devices" / "traveller" / "bundle.json").read_bytes() == before, "nothing else changed"
+    old = production.deployment.outputs.clusters[first].lake_bucket
+    arrived = read_lake(production.client("s3", first), old, device="traveller", epoch=epoch)
+    assert arrived.measurements == (), "nothing of it went to the old cluster"
