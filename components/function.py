@@ -65,7 +65,7 @@ class Function(pulumi.ComponentResource):
             f"{name}-role",
             name=args.naming.name(thing, cluster=args.cluster),
             description=args.description,
-            assume_role_policy=policy_text(function_trust, function=self.function_name, **place),
+            assume_role_policy=policy_text(function_trust, account_id=args.naming.account_id),
             tags=args.tags,
             opts=child,
         )

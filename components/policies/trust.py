@@ -14,26 +14,32 @@ LAMBDA_SERVICE = "lambda.amazonaws.com"
 S3_SERVICE = "s3.amazonaws.com"
 
 
-def service_trust(service: str, *, account_id: str, source_arns: Sequence[str]) -> Document:
-    """The trust of a role that `service` assumes for the account's `source_arns`, which may hold `*`."""
+def service_trust(service: str, *, account_id: str, source_arns: Sequence[str] = ()) -> Document:
+    """The trust of a role that `service` assumes for the account, and only for `source_arns` where any are given.
+
+    The ARNs may hold `*`.
+    """
+    condition: dict[str, dict[str, object]] = {"StringEquals": {"aws:SourceAccount": account_id}}
+    if source_arns:
+        condition["ArnLike"] = {"aws:SourceArn": list(source_arns)}
     return document(
         {
             "Sid": "OnlyForThisAccount",
             "Effect": "Allow",
             "Principal": {"Service": service},
             "Action": "sts:AssumeRole",
-            "Condition": {
-                "StringEquals": {"aws:SourceAccount": account_id},
-                "ArnLike": {"aws:SourceArn": list(source_arns)},
-            },
+            "Condition": condition,
         }
     )
 
 
-def function_trust(*, function: str, region: str, account_id: str) -> Document:
-    """The trust of the role one Lambda function runs with."""
-    source = arns.function(function, region=region, account_id=account_id)
-    return service_trust(LAMBDA_SERVICE, account_id=account_id, source_arns=[source])
+def function_trust(*, account_id: str) -> Document:
+    """The trust of the role one Lambda function runs with.
+
+    By account alone: that Lambda passes the function's ARN on is documented nowhere we could read, and a role that
+    Lambda cannot assume is a function that cannot be created. Each function has a role of its own.
+    """
+    return service_trust(LAMBDA_SERVICE, account_id=account_id)
 
 
 def rules_trust(*, rules: str, region: str, account_id: str) -> Document:

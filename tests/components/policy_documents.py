@@ -80,7 +80,7 @@ DOCUMENTS = (
         ),
     ),
     Written("replication_trust", Kind.TRUST, firmware.replication_trust()),
-    Written("function_trust", Kind.TRUST, trust.function_trust(function="flotilla-dev-ingest", **PLACE)),
+    Written("function_trust", Kind.TRUST, trust.function_trust(account_id=ACCOUNT)),
     Written("rules_trust", Kind.TRUST, trust.rules_trust(rules="flotilla_dev_*", **PLACE)),
     Written("iot_logging_trust", Kind.TRUST, trust.iot_logging_trust(**PLACE)),
 )

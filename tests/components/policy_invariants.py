@@ -18,6 +18,8 @@ NO_RESOURCES = MappingProxyType(
 )
 """The actions for which AWS takes no resource but `*`, and the condition each must carry where AWS offers one."""
 
+OF_ANY_RESOURCE = {"lambda.amazonaws.com"}
+"""Services that pass on the account they act for, but not, as far as is documented, the resource."""
 WITHOUT_SOURCE = frozenset(
     {
         # S3 names no key it passes, and takes only a role of the bucket's own account (`replication_trust`).
@@ -70,7 +72,7 @@ def trusts_one_service_for_this_account(written: Written) -> list[str]:
         if not isinstance(service, str):
             broken.append(f"{_sid(statement)} trusts {principal}, and not one service")
         elif service not in WITHOUT_SOURCE:
-            broken += _unbound(statement)
+            broken += _unbound(statement, of_any_resource=service in OF_ANY_RESOURCE)
     return broken
 
 
@@ -119,12 +121,13 @@ def _allowing(written: Written) -> Iterator[dict[str, Any]]:
     return (one for one in _statements(written) if one["Effect"] == "Allow")
 
 
-def _unbound(statement: dict[str, Any]) -> list[str]:
+def _unbound(statement: dict[str, Any], *, of_any_resource: bool = False) -> list[str]:
     broken = []
     if _condition(statement, "StringEquals", "aws:SourceAccount") != ACCOUNT:
         broken.append(f"{_sid(statement)} trusts its service for any account")
     sources = _listed(_condition(statement, "ArnLike", "aws:SourceArn") or [])
-    if not sources or not all(source.split(":")[4:5] == [ACCOUNT] for source in sources):
+    named = bool(sources) or of_any_resource
+    if not named or not all(source.split(":")[4:5] == [ACCOUNT] for source in sources):
         broken.append(f"{_sid(statement)} trusts its service for any resource")
     return broken
 
