@@ -50,7 +50,7 @@ def read_certificate(path: Path) -> x509.Certificate | None:
         certificates = x509.load_pem_x509_certificates(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         raise StationError(f"{path}: is no readable certificate ({error}); restore it") from error
     if len(certificates) != 1:
         raise StationError(f"{path}: holds {len(certificates)} certificates instead of one; restore it")

@@ -44,7 +44,7 @@ class IssuingProfile(Frozen):
     common_name: _Name
     key: AuthorityKey = Field(strict=False)
     lifetime_years: _Years
-    path_length: Literal[0]
+    path_length: Annotated[int, Field(ge=0, le=0)]
     """How many authorities may stand below it: none, it signs devices only."""
 
 

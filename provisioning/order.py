@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Self
 
 from protocol.device_id import DeviceId, InvalidDeviceIdError, parse_device_id
-from provisioning.ceremony_file import ENVIRONMENT_WITH_FILE_KEYS
+from provisioning.ceremony_file import ENVIRONMENT_WITH_FILE_KEYS, MAX_LIFETIME_YEARS
 from provisioning.errors import RefusedError
 from stacks.environment import Authority, AuthorityKey, Environment, KeyStorage
 
-MIN_LIFETIME = timedelta(days=1)
+MAX_LIFETIME_DAYS = round(MAX_LIFETIME_YEARS * 365.25)
+"""No authority lasts longer, so no device certificate can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,19 +32,21 @@ class Order:
         device: str,
         model: str,
         authority: str,
-        lifetime: timedelta,
+        lifetime_days: int,
         is_key_generated: bool,
     ) -> Self:
         """The order; `RefusedError` names the rule it breaks and the way out."""
         _check_model(environment, model, is_key_generated=is_key_generated)
         _check_authority(environment, authority)
-        if lifetime < MIN_LIFETIME:
-            raise RefusedError(f"--lifetime-days: {lifetime.days} is too short; give at least {MIN_LIFETIME.days}")
+        if not 1 <= lifetime_days <= MAX_LIFETIME_DAYS:
+            raise RefusedError(
+                f"--lifetime-days: {lifetime_days} is not between 1 and {MAX_LIFETIME_DAYS}; give such a number"
+            )
         return cls(
             device=checked_device(device),
             model=model,
             authority=authority,
-            lifetime=lifetime,
+            lifetime=timedelta(days=lifetime_days),
             is_key_generated=is_key_generated,
         )
 

@@ -61,7 +61,7 @@ def _check_csr(pem: bytes, device: DeviceId) -> DevicePublicKey:
         subject = csr.subject
         is_signed = csr.is_signature_valid
         signature_hash = csr.signature_hash_algorithm
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise RefusedError(f"the request is no certificate request in PEM ({error}); make it anew") from error
     if not is_signed:
         raise RefusedError(

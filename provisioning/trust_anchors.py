@@ -23,10 +23,7 @@ AMAZON_ROOTS = (
 
 def amazon_trust_anchors() -> bytes:
     """The roots in PEM, as Mozilla's program (certifi) has them."""
-    with warnings.catch_warnings():
-        # The bundle holds old roots of others, whose serial numbers today's rules refuse.
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        bundled = x509.load_pem_x509_certificates(Path(certifi.where()).read_bytes())
+    bundled = _certificates(Path(certifi.where()).read_bytes())
     by_name = {_common_name(certificate): certificate for certificate in bundled}
     missing = [name for name in AMAZON_ROOTS if name not in by_name]
     if missing:
@@ -37,12 +34,19 @@ def amazon_trust_anchors() -> bytes:
 def read_trust_anchors(path: Path) -> bytes:
     """The certificates in the PEM file `path`, and nothing else of it."""
     try:
-        certificates = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError) as error:
+        certificates = _certificates(path.read_bytes())
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         raise RefusedError(
             f"{path}: holds no certificates in PEM ({error}); give a file of root certificates"
         ) from error
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
+
+
+def _certificates(pem: bytes) -> list[x509.Certificate]:
+    with warnings.catch_warnings():
+        # Old roots have serial numbers that today's rules refuse; Starfield's, one of Amazon's, has 0.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return x509.load_pem_x509_certificates(pem)
 
 
 def _common_name(certificate: x509.Certificate) -> str:

@@ -56,7 +56,7 @@ def ceremony(
         }
         for each in made
     ]
-    tell_rows("authorities", rows, as_json=as_json)
+    tell_rows("authorities", rows, as_json=as_json, columns=("authority", "result", "not_after", "certificate"))
 
 
 def _kms_keys(plan: CeremonyFile, path: Path | None) -> dict[str, ec.EllipticCurvePublicKey]:

@@ -1,6 +1,5 @@
 """`python -m provisioning issue`: one identity for one device."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -63,7 +62,7 @@ def issue(
             device=device,
             model=model,
             authority=authority,
-            lifetime=_days(lifetime_days),
+            lifetime_days=lifetime_days,
             is_key_generated=generate_key,
         )
         check_folder(out, order.device)
@@ -89,13 +88,6 @@ def issue(
             ledger.deliver(identity, at=now())
     entry = identity.entry.to_item()
     tell({**{name: entry[name] for name in entry if name != "standing"}, "bundle": str(out)}, as_json=as_json)
-
-
-def _days(count: int) -> timedelta:
-    try:
-        return timedelta(days=count)
-    except OverflowError as error:
-        raise RefusedError(f"--lifetime-days: {count} is no number of days a calendar has; give fewer") from error
 
 
 def _request(order: Order, csr: Path | None, out: Path) -> Request:

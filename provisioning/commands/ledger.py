@@ -15,13 +15,15 @@ from provisioning.order import checked_device
 
 commands = typer.Typer(help="Read the ledger: nothing here changes it.", no_args_is_help=True)
 
+_SHOWN = ("device", "step", "model", "authority", "not_after", "fingerprint")
+
 
 @commands.command("list")
 def list_(stack: Stack, factory: Factory, as_json: AsJson = False) -> None:
     """Every issuance, the oldest first, and how far it came."""
     with errors_told(), Ledger.open(factory, stack) as ledger:
         histories = read_history(ledger)
-    tell_rows("issuances", [_row(history) for history in histories], as_json=as_json)
+    tell_rows("issuances", [_row(history) for history in histories], as_json=as_json, columns=_SHOWN)
     if not as_json and histories:
         counted = Counter(history.events[-1].step for history in histories)
         typer.echo(", ".join(f"{count} {step}" for step, count in counted.items()))

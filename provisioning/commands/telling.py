@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 from botocore.exceptions import BotoCoreError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +20,8 @@ from stacks.outputs import OutputsError
 
 FAILED = 1
 REFUSED = 2
+LINE_WIDTH = 200
+"""Characters a line may have where no terminal sets a limit: enough that nothing wraps in a log."""
 
 
 @contextmanager
@@ -43,20 +46,24 @@ def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
     Console(soft_wrap=True).print(table)
 
 
-def tell_rows(name: str, rows: Sequence[Mapping[str, str]], *, as_json: bool) -> None:
-    """Several results of one kind: JSON under `name`, or a table. An empty list is said, not shown."""
+def tell_rows(
+    name: str, rows: Sequence[Mapping[str, str]], *, as_json: bool, columns: Sequence[str] | None = None
+) -> None:
+    """Several results of one kind: JSON under `name`, or a table of `columns`. An empty list is said, not shown."""
     if as_json:
         typer.echo(json.dumps({name: rows}))
         return
     if not rows:
         typer.echo(f"{name}: nothing")
         return
-    table = Table()
-    for column in rows[0]:
+    shown = tuple(rows[0]) if columns is None else columns
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in shown:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
-    Console().print(table)
+        table.add_row(*(row[column] for column in shown))
+    console = Console()
+    console.print(table, width=None if console.is_terminal else LINE_WIDTH)
 
 
 def tell_error(error: Exception) -> None:

@@ -1,0 +1,22 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.provisioning.factory import Factory
+
+
+@pytest.fixture(scope="session")
+def opened_factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
+    """A factory after its ceremony; nobody issues from this one."""
+    factory = Factory(tmp_path_factory.mktemp("factory"))
+    held = factory.ceremony()
+    assert held.code == 0, held.err
+    return factory
+
+
+@pytest.fixture
+def factory(opened_factory: Factory, tmp_path: Path) -> Factory:
+    """A factory of one's own, after its ceremony."""
+    shutil.copytree(opened_factory.home, tmp_path, dirs_exist_ok=True)
+    return Factory(tmp_path)

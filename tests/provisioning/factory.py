@@ -1,0 +1,105 @@
+"""A factory on the disk of a test, driven by the commands a person would type."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CEREMONY = """\
+environment: dev
+root: { common_name: Test Root CA, organization: Test Fleet, key: file, lifetime_years: 30 }
+issuing:
+  line-a: { common_name: Flotilla Dev Line A Issuing CA, key: file, lifetime_years: 20, path_length: 0 }
+"""
+"""Of the authorities in stack dev, the one whose key is a file."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The document on standard output."""
+        return json.loads(self.out)
+
+
+def provisioning(*arguments: str | Path, variables: Mapping[str, str] | None = None) -> Finished:
+    """Run `python -m provisioning` as its own process; the machine's own AWS settings stay out."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FLOTILLA_"))}
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "provisioning", *map(str, arguments)],
+        cwd=ROOT,
+        env={**own, "AWS_EC2_METADATA_DISABLED": "true", **(variables or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert "Traceback" not in finished.stderr, finished.stderr
+    return Finished(finished.returncode, finished.stdout, finished.stderr)
+
+
+@dataclass(frozen=True)
+class Factory:
+    """Its folders."""
+
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "factory"
+
+    @property
+    def authorities(self) -> Path:
+        return self.home / "authorities"
+
+    def device(self, name: str) -> Path:
+        return self.home / "devices" / name
+
+    def ceremony(self, text: str = CEREMONY, *more: str | Path, variables: Mapping[str, str] | None = None) -> Finished:
+        file = self.home / "ceremony.yaml"
+        file.write_text(text, encoding="utf-8")
+        return provisioning(
+            *("ceremony", file, "--factory", self.folder, "--out", self.authorities, "--json", *more),
+            variables=variables,
+        )
+
+    def order(self, device: str, *how: str | Path, model: str = "fl50", authority: str = "line-a") -> list[str | Path]:
+        """The arguments of `issue`."""
+        return [
+            *("issue", "--stack", "dev", "--device", device, "--model", model, "--authority", authority),
+            *("--factory", self.folder, "--authorities", self.authorities, "--out", self.device(device), "--json"),
+            *how,
+        ]
+
+    def issue(self, device: str, *how: str | Path, **named: str) -> Finished:
+        return provisioning(*self.order(device, *(how or ("--generate-key",)), **named))
+
+    def revoke(
+        self, device: str, *more: str | Path, reason: str = "unspecified", variables: Mapping[str, str] | None = None
+    ) -> Finished:
+        return provisioning(
+            *("revoke", "--stack", "dev", "--device", device, "--reason", reason),
+            *("--factory", self.folder, "--json", *more),
+            variables=variables,
+        )
+
+    def ledger(self, *arguments: str) -> Finished:
+        return provisioning("ledger", *arguments, "--stack", "dev", "--factory", self.folder, "--json")
+
+    def chain(self, device: str) -> list[x509.Certificate]:
+        """What the device would show: its own certificate, then its issuer's."""
+        return x509.load_pem_x509_certificates((self.device(device) / "device.chain.pem").read_bytes())

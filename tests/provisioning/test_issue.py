@@ -1,0 +1,221 @@
+"""One identity a device: what `issue` gives, gives again, and refuses."""
+
+import json
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.utils import CryptographyDeprecationWarning
+
+from protocol.bundle import read_bundle
+from tests.provisioning.factory import Factory, provisioning
+from tests.provisioning.requests import csr, name, p256
+
+
+def request(factory: Factory, key: ec.EllipticCurvePrivateKey, file: str = "device.csr.pem", **subject: str) -> Path:
+    path = factory.home / file
+    path.write_bytes(csr(key, name(**subject)))
+    return path
+
+
+def test_a_bundle_has_everything_a_device_needs_to_connect(factory: Factory) -> None:
+    issued = factory.issue("device1")
+    assert issued.code == 0, issued.err
+    folder = factory.device("device1")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "bundle.json",
+        "device.chain.pem",
+        "device.key.pem",
+        "trust-anchors.pem",
+    ]
+    bundle = read_bundle(folder)
+    assert (bundle.device, bundle.model, bundle.port) == ("device1", "fl50", 8883)
+    assert bundle.hostname == "device1.gw.iot-dev.example.com"
+    assert bundle.topics.batch == "dt/device1/batch"
+    certificate, issuer = factory.chain("device1")
+    key = load_pem_private_key((folder / "device.key.pem").read_bytes(), None)
+    assert key.public_key() == certificate.public_key()
+    assert stat.S_IMODE((folder / "device.key.pem").stat().st_mode) == 0o600
+    assert issuer.subject.rfc4514_string() == "CN=Flotilla Dev Line A Issuing CA,O=Test Fleet"
+    assert issued.json["fingerprint"] == certificate.fingerprint(hashes.SHA256()).hex()
+    assert issued.json["serial"] == f"{certificate.serial_number:x}"
+
+
+def test_a_device_trusts_the_roots_of_amazon_unless_told_otherwise(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    pem = (factory.device("device1") / "trust-anchors.pem").read_bytes()
+    with pytest.warns(CryptographyDeprecationWarning, match="serial number"):  # Starfield's is 0
+        anchors = x509.load_pem_x509_certificates(pem)
+    names = [certificate.subject.rfc4514_string().split(",")[0] for certificate in anchors]
+    assert names == [
+        *(f"CN=Amazon Root CA {number}" for number in (1, 2, 3, 4)),
+        "CN=Starfield Services Root Certificate Authority - G2",
+    ]
+    same = factory.issue(
+        "device1", "--generate-key", "--trust-anchors", factory.device("device1") / "trust-anchors.pem"
+    )
+    assert same.code == 0, same.err
+    assert (factory.device("device1") / "trust-anchors.pem").read_bytes() == pem, "its own file is taken as it is"
+    own = factory.folder / "root.pem"
+    assert factory.issue("device1", "--generate-key", "--trust-anchors", own).code == 0
+    assert (factory.device("device1") / "trust-anchors.pem").read_bytes() == own.read_bytes()
+
+
+def test_the_same_request_again_gives_the_same_certificate(factory: Factory) -> None:
+    path = request(factory, p256(), COMMON_NAME="device1")
+    first = factory.issue("device1", "--csr", path)
+    before = {file.name: file.read_bytes() for file in factory.device("device1").iterdir()}
+    again = factory.issue("device1", "--csr", path)
+    assert (first.code, again.code, again.out) == (0, 0, first.out)
+    assert {file.name: file.read_bytes() for file in factory.device("device1").iterdir()} == before
+
+
+def test_a_request_made_anew_with_the_same_key_is_the_same_request(factory: Factory) -> None:
+    key = p256()
+    first = factory.issue("device1", "--csr", request(factory, key))
+    again = factory.issue("device1", "--csr", request(factory, key, "other.csr.pem", COMMON_NAME="device1"))
+    assert first.json["fingerprint"] == again.json["fingerprint"]
+
+
+def test_another_key_for_a_known_device_is_refused_until_the_first_is_retired(factory: Factory) -> None:
+    assert factory.issue("device1", "--csr", request(factory, p256())).code == 0
+    second = request(factory, p256(), "second.csr.pem")
+    refused = factory.issue("device1", "--csr", second)
+    assert refused.code == 2
+    assert "python -m provisioning revoke --device device1 --reason superseded" in refused.err
+    retired = factory.revoke("device1", reason="superseded")
+    assert retired.code == 0, retired.err
+    assert factory.issue("device1", "--csr", second).code == 0
+    steps = [row["step"] for row in factory.ledger("list").json["issuances"]]
+    assert steps == ["revoked", "delivered"]
+
+
+def test_one_key_is_one_device_for_ever(factory: Factory) -> None:
+    path = request(factory, p256())
+    assert factory.issue("device1", "--csr", path).code == 0
+    other = factory.issue("device2", "--csr", path)
+    assert other.code == 2
+    assert "this key belongs to device device1" in other.err
+    provisioning(
+        "revoke", "--stack", "dev", "--device", "device1", "--reason", "unspecified", "--factory", factory.folder
+    )
+    again = factory.issue("device1", "--csr", path)
+    assert again.code == 2
+    assert "this key of device device1 was revoked; a new identity needs a new key" in again.err
+
+
+def test_a_model_that_contradicts_the_first_order_is_refused(factory: Factory) -> None:
+    path = request(factory, p256())
+    assert factory.issue("device1", "--csr", path, model="fl50").code == 0
+    other = factory.issue("device1", "--csr", path, model="fl100")
+    assert other.code == 2
+    assert "was issued as model fl50 by line-a, not as model fl100" in other.err
+
+
+def test_the_ledger_holds_no_private_key(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    key = load_pem_private_key((factory.device("device1") / "device.key.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    secret = key.private_numbers().private_value.to_bytes(32, "big")
+    for path in factory.folder.glob("ledger.db*"):
+        assert secret not in path.read_bytes()
+        assert b"PRIVATE KEY" not in path.read_bytes()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+REFUSED = [
+    (["--device", "Device1"], "--device: device id 'Device1' has capitals"),
+    (["--device", "device_1"], "--device: device id 'device_1' is no DNS label"),
+    (["--device", ""], "--device: a device id is empty"),
+    (["--device", "d" * 64], "has 64 characters"),
+    (["--model", "fl999"], "--model: stack dev has no model 'fl999'; it has fl100, fl50"),
+    (["--model", "fl100"], "--generate-key: model fl100 keeps its key in secure-element"),
+    (["--authority", "line-z"], "--authority: stack dev has no authority 'line-z'; it has line-a, line-b"),
+    (["--authority", "line-b"], "line-b.pem: authority line-b has no certificate yet; hold the ceremony"),
+    (["--stack", "nowhere"], "there is no such stack file"),
+    (["--lifetime-days", "0"], "--lifetime-days: 0 is not between 1 and 18262"),
+    (["--lifetime-days", "99999999999"], "is not between 1 and 18262"),
+    (["--lifetime-days", "3650000"], "is not between 1 and 18262"),
+    (["--lifetime-days", "8000"], "after its issuer line-a on"),
+    (["--csr", "somewhere.pem"], "give either --csr FILE or --generate-key"),
+    (["--trust-anchors", "pyproject.toml"], "pyproject.toml: holds no certificates in PEM"),
+    (["--lifetime-days", "soon"], "unable to parse string as an integer"),
+]
+
+
+@pytest.mark.parametrize(("changed", "said"), REFUSED)
+def test_a_bad_order_is_refused_before_anything_is_issued(changed: list[str], said: str, factory: Factory) -> None:
+    refused = factory.issue("device1", "--generate-key", *changed)
+    assert (refused.code, refused.out) == (2, "")
+    assert said in " ".join(refused.err.replace("│", " ").split())
+    assert not (factory.folder / "ledger.db").exists() or _issuances(factory) == 0
+
+
+def _issuances(factory: Factory) -> int:
+    connection = sqlite3.connect(factory.folder / "ledger.db")
+    (count,) = connection.execute("SELECT count(*) FROM issuance").fetchone()
+    connection.close()
+    return int(count)
+
+
+def test_a_csr_that_is_not_there_is_refused_by_its_path(factory: Factory) -> None:
+    refused = factory.issue("device1", "--csr", "nowhere.pem")
+    assert refused.code == 2
+    assert "--csr: nowhere.pem cannot be read (No such file or directory)" in refused.err
+
+
+def test_a_folder_of_another_device_is_not_overwritten(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    refused = factory.issue("device2", "--generate-key", "--out", factory.device("device1"))
+    assert refused.code == 2
+    assert "holds the bundle of device device1" in refused.err
+    assert json.loads((factory.device("device1") / "bundle.json").read_text())["device"] == "device1"
+
+
+def test_a_key_that_is_not_the_identitys_is_not_left_beside_it(factory: Factory) -> None:
+    path = request(factory, p256())
+    assert factory.issue("device1").code == 0
+    refused = factory.issue("device2", "--csr", path, "--out", factory.device("device2"))
+    assert refused.code == 0
+    stray = factory.device("device2") / "device.key.pem"
+    stray.write_bytes((factory.device("device1") / "device.key.pem").read_bytes())
+    again = factory.issue("device2", "--csr", path)
+    assert again.code == 2
+    assert "is another key than the identity of device device2" in again.err
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("line-a.key.pem", "the passphrase is wrong or the file is damaged"),
+        ("passphrase", "the passphrase is wrong or the file is damaged"),
+        ("root.pem", "is no readable certificate"),
+    ],
+)
+def test_a_damaged_factory_is_named_and_issues_nothing(damage: str, said: str, factory: Factory) -> None:
+    (factory.folder / damage).write_bytes(b"\x00" * 40)
+    failed = factory.issue("device1")
+    assert failed.code == 1
+    assert said in failed.err
+    assert not (factory.folder / "ledger.db").exists()
+
+
+def test_a_certificate_of_another_factory_does_not_sign_with_this_ones_key(factory: Factory, tmp_path: Path) -> None:
+    other = Factory(tmp_path / "other")
+    other.home.mkdir()
+    assert other.ceremony().code == 0
+    mixed = factory.issue("device1", "--generate-key", "--authorities", other.authorities)
+    assert mixed.code == 1
+    assert "its certificate belongs to another key than its signer's" in mixed.err
+
+
+def test_a_ledger_of_another_environment_is_refused(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    listed = provisioning("ledger", "list", "--stack", "production", "--factory", factory.folder)
+    assert listed.code == 1
+    assert "is the ledger of environment dev, not of production" in listed.err

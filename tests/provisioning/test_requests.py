@@ -1,0 +1,106 @@
+"""What a certificate request may say, and what happens to one that says more."""
+
+import base64
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from protocol.device_id import DeviceId
+from provisioning.errors import RefusedError
+from provisioning.request import MAX_CSR_BYTES, Request
+from tests.provisioning.factory import Factory
+from tests.provisioning.requests import csr, name, p256, rsa_key
+
+DEVICE = DeviceId("device1")
+
+
+def read(pem: bytes) -> Request:
+    return Request.from_csr(pem, device=DEVICE, model="fl50", authority="line-a")
+
+
+def flipped(pem: bytes, at: int) -> bytes:
+    """The request with one byte of its DER changed."""
+    der = bytearray(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER))
+    der[at] ^= 1
+    body = base64.encodebytes(bytes(der)).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n".encode()
+
+
+REFUSED = {
+    "nothing": (b"", "no certificate request in PEM"),
+    "words": (b"device1, please", "no certificate request in PEM"),
+    "a private key": (
+        p256().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        "no certificate request in PEM",
+    ),
+    "too much": (b"-" * (MAX_CSR_BYTES + 1), "send the CSR alone"),
+    "a broken signature": (flipped(csr(p256()), -1), "no proof that the device has it"),
+    "another device's name": (csr(p256(), name(COMMON_NAME="device2")), "the device is 'device1'"),
+    "another device's serial": (csr(p256(), name(SERIAL_NUMBER="device2")), "request's serial number is 'device2'"),
+    "capitals": (csr(p256(), name(COMMON_NAME="Device1")), "request's common name is 'Device1'"),
+    "P-521": (csr(ec.generate_private_key(ec.SECP521R1())), "an EC key on secp521r1"),
+    "secp256k1": (csr(ec.generate_private_key(ec.SECP256K1())), "an EC key on secp256k1"),
+    "RSA-1024": (csr(rsa_key(1024)), "an RSA key of 1024 bits"),
+    "RSA with exponent 3": (csr(rsa_key(2048, 3)), "with exponent 3"),
+    "DSA": (csr(dsa.generate_private_key(2048)), "the request's key is DSAPublicKey"),
+    "Ed25519": (csr(ed25519.Ed25519PrivateKey.generate(), algorithm=None), "not signed with SHA-256"),
+    "a weak hash": (csr(p256(), algorithm=hashes.SHA224()), "not signed with SHA-256"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_request_that_breaks_a_rule_is_refused_by_name(case: str) -> None:
+    pem, reason = REFUSED[case]
+    with pytest.raises(RefusedError) as refused:
+        read(pem)
+    assert reason in str(refused.value)
+
+
+def test_two_common_names_of_which_one_is_right_are_refused() -> None:
+    oid = NameOID.COMMON_NAME
+    both = x509.Name([x509.NameAttribute(oid, "device1"), x509.NameAttribute(oid, "device2")])
+    with pytest.raises(RefusedError, match="'device2'"):
+        read(csr(p256(), both))
+
+
+def test_a_request_needs_no_subject() -> None:
+    key = p256()
+    assert read(csr(key)).public_key == key.public_key()
+
+
+@given(st.integers(min_value=0, max_value=2000), st.integers(min_value=0, max_value=7))
+@example(0, 0)
+def test_a_request_with_one_bit_changed_is_never_taken_for_another_key(position: int, bit: int) -> None:
+    der = bytearray(x509.load_pem_x509_csr(SAMPLE).public_bytes(Encoding.DER))
+    der[position % len(der)] ^= 1 << bit
+    body = base64.encodebytes(bytes(der))
+    pem = b"-----BEGIN CERTIFICATE REQUEST-----\n" + body + b"-----END CERTIFICATE REQUEST-----\n"
+    with pytest.raises(RefusedError):
+        read(pem)
+
+
+SAMPLE = csr(p256(), name(COMMON_NAME="device1"))
+
+
+def test_what_a_request_asks_beyond_its_key_never_reaches_the_certificate(factory: Factory) -> None:
+    greedy = (
+        x509.BasicConstraints(ca=True, path_length=5),
+        x509.SubjectAlternativeName([x509.DNSName("eu1.clusters.iot.example.com")]),
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+    )
+    request = factory.home / "device.csr.pem"
+    request.write_bytes(csr(p256(), name(COMMON_NAME="device1", ORGANIZATION_NAME="Somebody Else"), greedy))
+    assert factory.issue("device1", "--csr", request).code == 0
+    certificate, _ = factory.chain("device1")
+    assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    with pytest.raises(x509.ExtensionNotFound):
+        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert certificate.subject.rfc4514_string() == "2.5.4.5=device1,CN=device1"
