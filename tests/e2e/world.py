@@ -1,12 +1,13 @@
 """A deployed environment with its factory, as a person at a command line has it, and devices that connect to it."""
 
 import os
+import secrets
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from local.up import bring_up
 from protocol.bundle import CHAIN_FILE, KEY_FILE, MQTT_TLS_PORT, TRUST_ANCHORS_FILE
 from protocol.device_id import parse_device_id
 from protocol.hostnames import cluster_hostname, device_hostname
+from provisioning.passphrase import PASSPHRASE_VARIABLE
 
 PATIENCE_SECONDS = 60.0
 """How long anything that must happen may take on a busy machine."""
@@ -39,6 +41,8 @@ class World:
     """One environment, deployed, its authorities registered."""
 
     deployment: Deployment
+    passphrase: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Opens the root's key, where no file beside it does."""
 
     @property
     def home(self) -> Path:
@@ -75,7 +79,7 @@ class World:
 
     def run(self, *arguments: str, succeeds: bool = True) -> str:
         """What a command of ours prints, run as a person would."""
-        variables = os.environ | dict(aws_environment(self.deployment.record))
+        variables = os.environ | dict(aws_environment(self.deployment.record)) | {PASSPHRASE_VARIABLE: self.passphrase}
         command = [sys.executable, "-m", *arguments]
         done = subprocess.run(command, cwd=PROJECT_ROOT, env=variables, capture_output=True, text=True, check=False)
         assert (done.returncode == 0) is succeeds, done.stdout + done.stderr
