@@ -114,11 +114,16 @@ def _print_line(event: dict[str, Any]) -> None:
     typer.echo(_LINES[event["event"]](event))
 
 
+def _cause(event: dict[str, Any]) -> str:
+    """A new identity is refused until the registrar has admitted it; later the same refusal is a fault."""
+    return "failed" if event["was_ever_admitted"] else "not yet"
+
+
 _LINES = {
     "resolved": lambda e: "resolved      " + " -> ".join(e["chain"]),
     "trusted": lambda e: f"server        is trusted, {e['tls']}, {e['cipher']}",
     "connected": lambda e: f"connected     to {e['server_name']}",
-    "failed": lambda e: f"not yet       {e['reason']}; again in {e['retry_in_seconds']} s",
+    "failed": lambda e: f"{_cause(e):<13} {e['reason']}; again in {e['retry_in_seconds']} s",
     "acknowledged": lambda e: (
         f"acknowledged  rows {e['first']} to {e['last']}: {e['measurements']} measurements in {e['bytes']} bytes"
     ),

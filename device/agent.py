@@ -132,8 +132,14 @@ class Agent:
         if failures + 1 >= self.settings.attempts:
             raise CannotConnectError(str(error)) from error
         delay = retry_delay(failures, self.random, was_ever_admitted=state.was_ever_admitted)
-        reason = str(error)
-        self.emit({"event": "failed", "reason": reason, "retry_in_seconds": round(delay.total_seconds(), 1)})
+        self.emit(
+            {
+                "event": "failed",
+                "reason": str(error),
+                "was_ever_admitted": state.was_ever_admitted,
+                "retry_in_seconds": round(delay.total_seconds(), 1),
+            }
+        )
         self._sample_for(delay)
         return failures + 1
 

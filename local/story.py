@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ BATCHES, ROWS, SAMPLE_EVERY_SECONDS = 3, 20, 0.1
 ARRIVAL_SECONDS = 60.0
 """Rule, Lambda and S3 take about a second here; the first start of a Lambda worker on a busy machine takes some."""
 POLL_SECONDS = 0.2
+COLUMNS = 116
+"""How wide the steps' own tables are: a fingerprint of 64 characters fits in a line."""
 
 
 class StoryError(Exception):
@@ -48,6 +50,8 @@ class Ending:
     objects: tuple[str, ...]
     sent: int
     found: int
+    revoke: str
+    """The command that takes the identity back."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def tell(home: Path, deploy: Callable[[], Deployment], teller: Teller) -> Ending
     deployment = deploy()
     teller.line(_deployed(deployment))
     factory, device, outputs = home / "factory", home / "devices" / DEVICE, home / "outputs.json"
-    variables = os.environ | dict(aws_environment(deployment.record))
+    variables = os.environ | dict(aws_environment(deployment.record)) | {"COLUMNS": str(COLUMNS)}
 
     def run(*arguments: str) -> list[str]:
         return _run(arguments, variables, teller)
@@ -109,7 +113,9 @@ def tell(home: Path, deploy: Callable[[], Deployment], teller: Teller) -> Ending
     _told(teller, [_event_line(event) for event in events])
 
     teller.step("the data has arrived")
-    return _ending(deployment, events, variables)
+    ending = _ending(deployment, events, variables)
+    revoke = ("provisioning", "revoke", "--stack", STACK, "--device", DEVICE, "--reason", "cessation-of-operation")
+    return replace(ending, revoke=_typed(*revoke, "--factory", _shown(factory), "--outputs", _shown(outputs)))
 
 
 def _deployed(deployment: Deployment) -> str:
@@ -138,7 +144,7 @@ def _ending(deployment: Deployment, events: list[dict[str, Any]], variables: Map
             raise StoryError(_difference(cluster.lake_bucket, len(sent), arrived))
         time.sleep(POLL_SECONDS)
     objects = tuple(f"s3://{cluster.lake_bucket}/{key}" for key in arrived.keys)
-    return Ending(DEVICE, name, str(summary["server_name"]), objects, len(sent), len(arrived.measurements))
+    return Ending(DEVICE, name, str(summary["server_name"]), objects, len(sent), len(arrived.measurements), "")
 
 
 def _cluster_of(deployment: Deployment, server_name: str) -> tuple[str, ClusterOutputs]:
@@ -157,7 +163,7 @@ def _difference(bucket: str, sent: int, arrived: Arrived) -> str:
 
 def _run(arguments: tuple[str, ...], variables: Mapping[str, str], teller: Teller) -> list[str]:
     """The lines a command of ours prints; its own message when it fails."""
-    teller.command(shlex.join(["python", "-m", *arguments]))
+    teller.command(_typed(*arguments))
     finished = subprocess.run(
         [sys.executable, "-m", *arguments], cwd=PROJECT_ROOT, env=variables, capture_output=True, text=True, check=False
     )
@@ -170,6 +176,11 @@ def _run(arguments: tuple[str, ...], variables: Mapping[str, str], teller: Telle
 def _told(teller: Teller, lines: list[str]) -> None:
     for line in lines:
         teller.line(line)
+
+
+def _typed(*arguments: str) -> str:
+    """A command of ours as a person in the project's folder would type it."""
+    return shlex.join([_shown(Path(sys.executable)), "-m", *arguments])
 
 
 def _shown(path: Path) -> str:
@@ -186,7 +197,8 @@ def _event_line(event: dict[str, Any]) -> str:
         case "connected":
             return f"connected to {event['server_name']}"
         case "failed":
-            return f"not yet: {event['reason']}; again in {event['retry_in_seconds']} s"
+            cause = "failed" if event["was_ever_admitted"] else "refused, while the registrar admits it"
+            return f"{cause} ({event['reason']}); again in {event['retry_in_seconds']} s"
         case "acknowledged":
             return f"acknowledged: {event['measurements']} measurements in {event['bytes']} bytes"
         case _:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from local.deployment import Deployment
 from local.desk import default_home
 from local.progress import Quiet, progress_on
-from local.story import DEVICE, STACK, Ending, StoryError, Teller, tell
+from local.story import STACK, Ending, StoryError, Teller, tell
 from local.up import bring_up
 from local.up_command import BAD_INPUT, DESK_ERRORS, AsJson, Home
 
@@ -56,15 +56,17 @@ def _conclude(ending: Ending, console: Console) -> None:
         f"{ending.sent} measurements sent, {ending.found} found, equal[/]"
     )
     console.print("\nThe cloud is still running. Try next:", markup=False)
+    python = ending.revoke.partition(" ")[0]
     for command, purpose in (
-        ("python -m local status", "what runs, and where it listens"),
-        ("python -m local logs", "what the embedded cloud says"),
-        ('eval "$(python -m local env)"', "point any AWS tool at it"),
-        (f"python -m provisioning revoke --device {DEVICE} ...", "take the identity back (docs/issue-an-identity.md)"),
+        (f"{python} -m local status", "what runs, and where it listens"),
+        (f"{python} -m local logs", "what the embedded cloud says"),
+        (f'eval "$({python} -m local env)"', "point any AWS tool at it"),
         ("make plan", "what each environment consists of, as text"),
         ("make down", "stop it, leave nothing behind"),
     ):
-        console.print(f"  {command:<55} {purpose}", markup=False)
+        console.print(f"  {command:<46} {purpose}", markup=False)
+    console.print(f"  take the identity back, after that eval:\n    {ending.revoke}", markup=False)
+    console.print("  move it to another cluster: docs/desk.md", markup=False)
 
 
 def _failed(message: str, code: int) -> typer.Exit:
