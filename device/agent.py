@@ -71,6 +71,8 @@ class Agent:
     waiting: deque[Row] = field(default_factory=deque)
     sequence: int = 0
     dropped_rows: int = 0
+    server_name: str = ""
+    """Where the device's name led last."""
 
     def run(self) -> dict[str, Any]:
         """Work until the batches asked for are acknowledged; the summary. `CannotConnectError` when it gives up."""
@@ -85,10 +87,9 @@ class Agent:
             rows=(),
         )
         delivered, unheard, failures = 0, 0, 0
-        server_name = ""
         while self.settings.batches is None or delivered < self.settings.batches:
             try:
-                connection, server_name = self._connect()
+                connection = self._connect()
             except (ResolutionError, PreflightError, ConnectionFailedError) as error:
                 failures = self._wait_for_retry(failures, state, error)
                 continue
@@ -96,7 +97,7 @@ class Agent:
                 while connection.is_open and (self.settings.batches is None or delivered < self.settings.batches):
                     code = self._deliver(connection, template)
                     delivered, unheard, failures = delivered + 1, unheard + (code == NO_MATCHING_SUBSCRIBERS), 0
-                    state = remember_admission(self.settings.folder, state)
+                    state = remember_admission(self.settings.folder, state, self.server_name)
             except NotAcknowledgedError as error:
                 failures = self._wait_for_retry(failures, state, error)
             finally:
@@ -104,16 +105,17 @@ class Agent:
         return {
             "event": "summary",
             "device": self.bundle.device,
-            "server_name": server_name,
+            "server_name": self.server_name,
             "epoch": epoch,
             "batches": delivered,
             "unheard_batches": unheard,
             "dropped_rows": self.dropped_rows,
         }
 
-    def _connect(self) -> tuple[Connection, str]:
+    def _connect(self) -> Connection:
         folder, settings = self.settings.folder, self.settings
         route = resolve_route(self.bundle.device_id, self.bundle.domain, resolver=settings.resolver)
+        self.server_name = route.server_name
         self.emit({"event": "resolved", "chain": route.chain, "server_name": route.server_name})
         anchors = folder / TRUST_ANCHORS_FILE
         handshake = check_tls(route.server_name, self.bundle.port, trust_anchors=anchors, proxy=settings.proxy)
@@ -126,17 +128,18 @@ class Agent:
             proxy=settings.proxy,
         )
         self.emit({"event": "connected", "server_name": route.server_name})
-        return connection, route.server_name
+        return connection
 
     def _wait_for_retry(self, failures: int, state: AgentState, error: Exception) -> int:
         if failures + 1 >= self.settings.attempts:
             raise CannotConnectError(str(error)) from error
-        delay = retry_delay(failures, self.random, was_ever_admitted=state.was_ever_admitted)
+        was_admitted = self.server_name in state.admitted_by
+        delay = retry_delay(failures, self.random, was_ever_admitted=was_admitted)
         self.emit(
             {
                 "event": "failed",
                 "reason": str(error),
-                "was_ever_admitted": state.was_ever_admitted,
+                "was_ever_admitted": was_admitted,
                 "retry_in_seconds": round(delay.total_seconds(), 1),
             }
         )

@@ -1,4 +1,4 @@
-"""What the agent remembers over a restart: how often it started, and whether a cluster ever let it in."""
+"""What the agent remembers over a restart: how often it started, and which clusters let it in before."""
 
 import os
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     boot_count: int
-    was_ever_admitted: bool
+    admitted_by: list[str]
 
 
 @dataclass(frozen=True)
 class AgentState:
-    """`boot_count` is 1 at the first start."""
+    """`boot_count` is 1 at the first start; `admitted_by` holds the server names of clusters, sorted."""
 
     boot_count: int
-    was_ever_admitted: bool
+    admitted_by: tuple[str, ...]
 
 
 def start(folder: Path) -> AgentState:
@@ -29,23 +29,23 @@ def start(folder: Path) -> AgentState:
     try:
         before = _Document.model_validate_json((folder / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValidationError, ValueError):
-        before = _Document(boot_count=0, was_ever_admitted=False)
-    state = AgentState(before.boot_count + 1, before.was_ever_admitted)
+        before = _Document(boot_count=0, admitted_by=[])
+    state = AgentState(before.boot_count + 1, tuple(before.admitted_by))
     _write(folder, state)
     return state
 
 
-def remember_admission(folder: Path, state: AgentState) -> AgentState:
-    """From now on a refusal is an outage, not a registration in progress."""
-    if state.was_ever_admitted:
+def remember_admission(folder: Path, state: AgentState, server_name: str) -> AgentState:
+    """From now on a refusal by this cluster is an outage, not a registration in progress."""
+    if server_name in state.admitted_by:
         return state
-    admitted = AgentState(state.boot_count, was_ever_admitted=True)
+    admitted = AgentState(state.boot_count, tuple(sorted({*state.admitted_by, server_name})))
     _write(folder, admitted)
     return admitted
 
 
 def _write(folder: Path, state: AgentState) -> None:
-    document = _Document(boot_count=state.boot_count, was_ever_admitted=state.was_ever_admitted)
+    document = _Document(boot_count=state.boot_count, admitted_by=list(state.admitted_by))
     partial = folder / f"{STATE_FILE}.partial"
     with partial.open("w", encoding="utf-8") as file:
         file.write(document.model_dump_json())
