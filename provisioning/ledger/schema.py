@@ -74,8 +74,12 @@ def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.
         _create(path, environment)
     connection = _connect(path)
     try:
+        _prepare(connection)
         _check(connection, path, environment)
-    except BaseException:
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StationError(f"{path}: is no ledger or is damaged ({error}); restore it from its copy") from error
+    except StationError:
         connection.close()
         raise
     return connection
@@ -87,6 +91,7 @@ def _create(path: Path, environment: str) -> None:
     temporary.touch(mode=0o600, exist_ok=False)
     connection = _connect(temporary)
     try:
+        _prepare(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         frozen = "".join(
             f"CREATE TRIGGER {table}_is_never_{change}d BEFORE {change} ON {table} "
@@ -108,19 +113,18 @@ def _create(path: Path, environment: str) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
-    return connection
 
 
 def _check(connection: sqlite3.Connection, path: Path, environment: str) -> None:
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version != VERSION:
-            raise StationError(f"{path}: is a ledger of version {version}, this program keeps version {VERSION}")
-        (kept,) = connection.execute("SELECT environment FROM ledger").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise StationError(f"{path}: is no ledger or is damaged ({error}); restore it from its copy") from error
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise StationError(f"{path}: is a ledger of version {version}, this program keeps version {VERSION}")
+    (kept,) = connection.execute("SELECT environment FROM ledger").fetchone()
     if kept != environment:
         raise StationError(f"{path}: is the ledger of environment {kept}, not of {environment}; give that --factory")

@@ -2,14 +2,15 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from typer.testing import CliRunner
+
+from provisioning.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,19 +38,16 @@ class Finished:
 
 
 def provisioning(*arguments: str | Path, variables: Mapping[str, str] | None = None) -> Finished:
-    """Run `python -m provisioning` as its own process; the machine's own AWS settings stay out."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FLOTILLA_"))}
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "provisioning", *map(str, arguments)],
-        cwd=ROOT,
-        env={**own, "AWS_EC2_METADATA_DISABLED": "true", **(variables or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
+    """Run a command of `python -m provisioning` in this process; the machine's own AWS settings stay out."""
+    others = {name: None for name in os.environ if name.startswith(("AWS_", "FLOTILLA_"))}
+    result = CliRunner().invoke(
+        app,
+        [str(argument) for argument in arguments],
+        prog_name="python -m provisioning",
+        env={**others, "AWS_EC2_METADATA_DISABLED": "true", **(variables or {})},
     )
-    assert "Traceback" not in finished.stderr, finished.stderr
-    return Finished(finished.returncode, finished.stdout, finished.stderr)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return Finished(result.exit_code, result.stdout, result.stderr)
 
 
 @dataclass(frozen=True)

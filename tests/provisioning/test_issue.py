@@ -3,6 +3,8 @@
 import json
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
 from protocol.bundle import read_bundle
-from tests.provisioning.factory import Factory, provisioning
+from tests.provisioning.factory import ROOT, Factory, provisioning
 from tests.provisioning.requests import csr, name, p256
 
 
@@ -219,3 +221,11 @@ def test_a_ledger_of_another_environment_is_refused(factory: Factory) -> None:
     listed = provisioning("ledger", "list", "--stack", "production", "--factory", factory.folder)
     assert listed.code == 1
     assert "is the ledger of environment dev, not of production" in listed.err
+
+
+def test_the_program_itself_tells_a_refusal_in_one_line_without_a_traceback(factory: Factory) -> None:
+    command = [sys.executable, "-W", "error", "-m", "provisioning", *map(str, factory.order("device1", "--csr", "x"))]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    said = "provisioning: --csr: x cannot be read (No such file or directory); give the device's request\n"
+    assert refused.stderr == said

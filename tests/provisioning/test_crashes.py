@@ -1,0 +1,103 @@
+"""A station loses its power at every step of an issuance; the same order afterwards gives exactly one identity."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.provisioning.factory import ROOT, Factory
+from tests.provisioning.requests import csr, p256
+
+KEY_MOMENTS = ["before:key", "after:key"]
+MOMENTS = [
+    "before:prepare",
+    "before:reserve",
+    "after:reserve",
+    *(f"after:step:{step}" for step in (1, 2, 3, 4)),
+    "after:prepare",
+    "before:sign",
+    "after:sign",
+    "before:record",
+    "after:record",
+    *(f"{when}:write:{file}" for file in (1, 2, 3) for when in ("before", "after")),
+    "before:deliver",
+    "after:deliver",
+]
+AFTER_PREPARING = set(MOMENTS[MOMENTS.index("after:prepare") :]) | {"after:step:3", "after:step:4"}
+
+
+def lose_power(moment: str, order: list[str | Path]) -> None:
+    died = subprocess.run(
+        [sys.executable, "-m", "tests.provisioning.dying_station", moment, *map(str, order)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert died.returncode == -signal.SIGKILL, f"{moment} was never reached: {died.stderr}"
+    assert died.stdout == "", "nothing was acknowledged"
+
+
+def prepared_serials(factory: Factory) -> list[str]:
+    if not (factory.folder / "ledger.db").exists():
+        return []
+    connection = sqlite3.connect(factory.folder / "ledger.db")
+    rows = connection.execute("SELECT serial FROM issuance").fetchall()
+    (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
+    connection.close()
+    assert sound == "ok"
+    return [serial for (serial,) in rows]
+
+
+def assert_converges(factory: Factory, order: tuple[str | Path, ...], before: list[str]) -> None:
+    """A rerun issues, once, what was prepared; another changes nothing."""
+    rerun = factory.issue("device1", *order)
+    assert rerun.code == 0, rerun.err
+    serials = prepared_serials(factory)
+    assert serials == [rerun.json["serial"]], "one issuance"
+    assert before in ([], serials), "the serial that was prepared is the one that is used"
+    certificate, _ = factory.chain("device1")
+    assert f"{certificate.serial_number:x}" == serials[0]
+    steps = [row["step"] for row in factory.ledger("show", "--device", "device1").json["steps"]]
+    assert steps == ["reserved", "prepared", "signed", "delivered"]
+    third = factory.issue("device1", *order)
+    assert (third.code, third.out) == (0, rerun.out)
+    hidden = list(factory.home.rglob(".*.tmp"))
+    assert all(path.stat().st_size == 0 or b"PRIVATE" not in path.read_bytes() for path in hidden)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_power_lost_with_a_request_of_the_device(moment: str, factory: Factory) -> None:
+    request = factory.home / "device.csr.pem"
+    request.write_bytes(csr(p256()))
+    lose_power(moment, factory.order("device1", "--csr", request))
+    before = prepared_serials(factory)
+    assert bool(before) == (moment in AFTER_PREPARING), "the intent is on the disk before anything is signed"
+    assert_converges(factory, ("--csr", request), before)
+
+
+@pytest.mark.parametrize("moment", [*KEY_MOMENTS, "after:prepare", "after:sign", "after:record", "after:write:1"])
+def test_power_lost_with_a_key_made_at_the_factory(moment: str, factory: Factory) -> None:
+    lose_power(moment, factory.order("device1", "--generate-key"))
+    key = factory.device("device1") / "device.key.pem"
+    kept = key.read_bytes() if key.exists() else None
+    assert (kept is None) == (moment == "before:key"), "the key is on the disk before the ledger hears of it"
+    assert_converges(factory, ("--generate-key",), prepared_serials(factory))
+    assert kept in (None, key.read_bytes()), "a key that was made is used, not replaced"
+
+
+def test_a_bundle_is_complete_wherever_its_document_stands(factory: Factory) -> None:
+    request = factory.home / "device.csr.pem"
+    request.write_bytes(csr(p256()))
+    for moment in ("after:write:1", "after:write:2", "after:write:3"):
+        lose_power(moment, factory.order("device1", "--csr", request))
+        folder = factory.device("device1")
+        if (folder / "bundle.json").exists():
+            assert x509.load_pem_x509_certificates((folder / "device.chain.pem").read_bytes())
+            assert (folder / "trust-anchors.pem").exists()
+        else:
+            assert moment != "after:write:3"

@@ -1,0 +1,246 @@
+"""The ledger holds the rules itself, whatever a program above it does."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.admission import Standing
+from protocol.device_id import DeviceId
+from provisioning.authority import IssuingAuthority
+from provisioning.certify import certify, to_be_signed
+from provisioning.errors import RefusedError, StationError
+from provisioning.file_signer import FileSigner
+from provisioning.issue import draft, issue
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.records import Identity, Intent, Prepared, Reason
+from provisioning.ledger.uploads import pending, remember
+from provisioning.profile import Validity, authority_name, root_builder, years
+from provisioning.request import Request
+from tests.provisioning.requests import p256
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LIFETIME = timedelta(days=5479)
+DEVICE = DeviceId("device1")
+
+
+def make_authority(name: str = "line-a") -> IssuingAuthority:
+    signer = FileSigner(p256())
+    validity = Validity.lasting(years(20), now=NOW)
+    subject = authority_name(name, "O")
+    builder = root_builder(name=subject, public_key=signer.public_key(), validity=validity, serial=1)
+    certificate = certify(to_be_signed(builder), signer)
+    return IssuingAuthority.ready(name=name, certificate=certificate, signer=signer, root=None, now=NOW)
+
+
+AUTHORITY = make_authority()
+
+
+def ask(device: DeviceId = DEVICE) -> Request:
+    return Request(device=device, model="fl50", authority="line-a", public_key=p256().public_key())
+
+
+def intend(request: Request, authority: IssuingAuthority = AUTHORITY) -> Intent:
+    return draft(request, authority, lifetime=LIFETIME, now=NOW, serial=x509.random_serial_number())
+
+
+def issued(ledger: Ledger, request: Request, authority: IssuingAuthority = AUTHORITY) -> Identity:
+    return issue(request, authority, ledger, lifetime=LIFETIME, clock=lambda: NOW, new_serial=x509.random_serial_number)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path, "dev", create=True) as opened:
+        yield opened
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
+    assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert ledger.connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: the log is synced at each commit"
+
+
+def test_the_right_to_sign_is_spent_once_and_the_first_certificate_stays(ledger: Ledger) -> None:
+    prepared = ledger.prepare(intend(ask()), at=NOW)
+    assert isinstance(prepared, Prepared)
+    first = certify(prepared.to_be_signed, AUTHORITY.signer)
+    second = certify(prepared.to_be_signed, AUTHORITY.signer)
+    assert first.signature != second.signature, "ECDSA signs anew each time, so these are two certificates"
+    kept = ledger.record(prepared, first, at=NOW)
+    assert ledger.record(prepared, second, at=NOW) == kept
+    assert kept.der == first.public_bytes(Encoding.DER)
+
+
+def test_a_certificate_nobody_prepared_is_not_recorded(ledger: Ledger) -> None:
+    prepared = ledger.prepare(intend(ask()), at=NOW)
+    assert isinstance(prepared, Prepared)
+    other = certify(intend(ask()).to_be_signed, AUTHORITY.signer)
+    with pytest.raises(StationError, match="did not prepare"):
+        ledger.record(prepared, other, at=NOW)
+    assert pending(ledger, "m") == []
+
+
+def test_what_was_prepared_is_signed_with_its_first_serial_and_validity(ledger: Ledger) -> None:
+    request = ask()
+    prepared = ledger.prepare(intend(request), at=NOW)
+    assert isinstance(prepared, Prepared)
+    later = issue(
+        request,
+        AUTHORITY,
+        ledger,
+        lifetime=timedelta(days=1),
+        clock=lambda: NOW + timedelta(days=3),
+        new_serial=lambda: 99,
+    )
+    assert later.certificate.tbs_certificate_bytes == prepared.to_be_signed
+
+
+def test_an_identity_revoked_before_it_was_signed_is_never_signed(ledger: Ledger) -> None:
+    prepared = ledger.prepare(intend(ask()), at=NOW)
+    assert isinstance(prepared, Prepared)
+    assert ledger.revoke(DEVICE, Reason.KEY_COMPROMISE, "", at=NOW)
+    with pytest.raises(RefusedError, match="revoked before it was signed"):
+        ledger.record(prepared, certify(prepared.to_be_signed, AUTHORITY.signer), at=NOW)
+
+
+def test_an_authority_that_changed_its_key_does_not_sign_what_another_prepared(ledger: Ledger) -> None:
+    request = ask()
+    ledger.prepare(intend(request), at=NOW)
+    with pytest.raises(StationError, match="names another issuer than authority line-a is now"):
+        issued(ledger, request, make_authority())
+
+
+def test_a_device_cannot_have_the_key_of_its_authority(ledger: Ledger) -> None:
+    greedy = Request(
+        device=DEVICE,
+        model="fl50",
+        authority="line-a",
+        public_key=AUTHORITY.certificate.public_key(),  # type: ignore[arg-type]  # a P-256 key, as built above
+    )
+    with pytest.raises(RefusedError, match="with the key of authority line-a"):
+        issued(ledger, greedy)
+
+
+@pytest.mark.parametrize(
+    ("clock", "error", "said"),
+    [
+        (NOW - timedelta(days=400), StationError, "set this station's clock"),
+        (NOW + years(21), RefusedError, "expired on 2046"),
+    ],
+)
+def test_an_authority_is_not_ready_outside_its_life(clock: datetime, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        IssuingAuthority.ready(
+            name="line-a", certificate=AUTHORITY.certificate, signer=AUTHORITY.signer, root=None, now=clock
+        )
+
+
+def test_an_authority_of_another_root_is_not_ready() -> None:
+    with pytest.raises(StationError, match="was not issued by this factory's root"):
+        IssuingAuthority.ready(
+            name="line-a",
+            certificate=AUTHORITY.certificate,
+            signer=AUTHORITY.signer,
+            root=make_authority("other").certificate,
+            now=NOW,
+        )
+
+
+def test_revoking_twice_is_once_and_an_unknown_device_is_refused(ledger: Ledger) -> None:
+    issued(ledger, ask())
+    assert ledger.revoke(DEVICE, Reason.SUPERSEDED, "new board", at=NOW)
+    assert not ledger.revoke(DEVICE, Reason.KEY_COMPROMISE, "", at=NOW)
+    with pytest.raises(RefusedError, match="device device2 is not in this ledger"):
+        ledger.revoke(DeviceId("device2"), Reason.UNSPECIFIED, "", at=NOW)
+
+
+@pytest.mark.parametrize("table", ["ledger", "issuance", "certificate", "step"])
+@pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid"])
+def test_nothing_that_happened_can_be_changed(table: str, change: str, ledger: Ledger) -> None:
+    issued(ledger, ask())
+    column = "note" if table == "step" else "rowid"  # that one has no rowid
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        ledger.connection.execute(change.format(table).replace("rowid", column))
+
+
+def test_the_file_itself_refuses_a_second_identity_a_second_device_and_a_second_serial(ledger: Ledger) -> None:
+    identity = issued(ledger, ask())
+    insert = (
+        "INSERT INTO issuance (device, model, authority, key_hash, serial, not_before, not_after, to_be_signed) "
+        "SELECT 'device2', model, authority, {}, {}, not_before, not_after, to_be_signed FROM issuance"
+    )
+    for key_hash, serial, rule in (
+        ("key_hash", "'1'", "key_hash"),
+        ("'other'", "serial", "authority, issuance.serial"),
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match=f"UNIQUE constraint failed: issuance.{rule}"):
+            ledger.connection.execute(insert.format(key_hash, serial))
+    with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: active\.device"):
+        ledger.connection.execute("INSERT INTO active VALUES (?, ?)", (DEVICE, identity.issuance + 1))
+
+
+def test_a_cluster_is_told_once_and_again_when_the_standing_changes(ledger: Ledger) -> None:
+    identity = issued(ledger, ask())
+    assert pending(ledger, "m") == [], "what was not delivered is nobody's business"
+    ledger.deliver(identity, at=NOW)
+    assert pending(ledger, "m") == [identity]
+    remember(ledger, identity, "m", at=NOW)
+    assert pending(ledger, "m") == []
+    assert pending(ledger, "another") == [identity]
+    assert pending(ledger, "m", again=True) == [identity]
+    ledger.revoke(DEVICE, Reason.SUPERSEDED, "", at=NOW)
+    (revoked,) = pending(ledger, "m")
+    assert revoked.entry.standing is Standing.REVOKED
+    assert revoked.entry.fingerprint == identity.fingerprint
+    remember(ledger, revoked, "m", at=NOW)
+    assert pending(ledger, "m") == []
+
+
+@given(asked=st.lists(st.tuples(st.sampled_from(["issue", "issue new", "revoke"]), st.integers(0, 2)), max_size=12))
+def test_whatever_is_asked_in_whatever_order_a_device_has_at_most_one_active_identity(
+    asked: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("ledger")
+    keys: dict[int, Request] = {}
+    with Ledger.open(folder, "dev", create=True) as ledger:
+        for what, number in asked:
+            device = DeviceId(f"device{number}")
+            if what == "issue new" or number not in keys:
+                keys[number] = ask(device)
+            try:
+                if what == "revoke":
+                    ledger.revoke(device, Reason.UNSPECIFIED, "", at=NOW)
+                else:
+                    issued(ledger, keys[number])
+            except RefusedError:
+                pass
+        standing = ledger.connection.execute(
+            "SELECT device, count(*) FROM identity WHERE NOT is_revoked GROUP BY device"
+        ).fetchall()
+        active = ledger.connection.execute("SELECT device FROM active").fetchall()
+    assert all(count == 1 for _, count in standing)
+    assert sorted(device for device, _ in standing) == sorted(device for (device,) in active)
+
+
+def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").write_bytes(b"not a ledger at all, just text" * 100)
+    with pytest.raises(StationError, match="is no ledger or is damaged"), Ledger.open(tmp_path, "dev"):
+        pass
+
+
+def test_a_ledger_of_a_later_program_is_left_alone(tmp_path: Path) -> None:
+    with Ledger.open(tmp_path, "dev", create=True) as ledger:
+        ledger.connection.execute("PRAGMA user_version = 2")
+    with pytest.raises(StationError, match="is a ledger of version 2"), Ledger.open(tmp_path, "dev"):
+        pass
+
+
+def test_reading_makes_no_ledger(tmp_path: Path) -> None:
+    with pytest.raises(StationError, match="there is no ledger"), Ledger.open(tmp_path, "dev"):
+        pass
+    assert list(tmp_path.iterdir()) == []
