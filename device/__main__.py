@@ -56,7 +56,9 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     batches: Annotated[int | None, typer.Option(min=1, help="Stop after so many acknowledged batches.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows a batch; else 45 + random(30) s.")] = None,
     sample_every: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds between two rows.")] = 1.0,
-    attempts: Annotated[int, typer.Option(min=1, help="Failed attempts in a row before it gives up.")] = 10,
+    attempts: Annotated[
+        int | None, typer.Option(min=1, help="Failures in a row before it gives up; else never.")
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
 ) -> None:

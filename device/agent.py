@@ -27,7 +27,7 @@ from device.sampler import sample
 from protocol.bundle import CHAIN_FILE, TRUST_ANCHORS_FILE, Bundle
 from protocol.measurement import Batch, ClockQuality, Row
 from protocol.telemetry import encode_batch
-from protocol.traffic import Random, publish_delay, retry_delay
+from protocol.traffic import STABLE_AFTER, Random, publish_delay, retry_delay
 
 FIRMWARE = "1.0.0"
 """This agent's own version, as it stands in every batch."""
@@ -54,8 +54,8 @@ class Settings:
     rows: int | None = None
     """Rows a batch; nothing means as many as are sampled in the schedule's 45 + random(30) seconds."""
     sample_every: timedelta = timedelta(seconds=1)
-    attempts: int = 10
-    """Failed attempts in a row before giving up."""
+    attempts: int | None = None
+    """Failures in a row before giving up; nothing means never, as in the field."""
 
 
 @dataclass
@@ -71,46 +71,61 @@ class Agent:
     waiting: deque[Row] = field(default_factory=deque)
     sequence: int = 0
     dropped_rows: int = 0
+    delivered: int = 0
+    unheard: int = 0
+    failures: int = 0
+    """In a row; a connection that lasted `STABLE_AFTER` ends the row."""
     server_name: str = ""
     """Where the device's name led last."""
 
     def run(self) -> dict[str, Any]:
         """Work until the batches asked for are acknowledged; the summary. `CannotConnectError` when it gives up."""
         state = start(self.settings.folder)
-        epoch = int(self.clock().timestamp() * 1000)
         template = Batch(
             device=self.bundle.device_id,
-            epoch=epoch,
+            epoch=int(self.clock().timestamp() * 1000),
             firmware=FIRMWARE,
             boot_count=state.boot_count,
             clock=ClockQuality.SYNCHRONIZED,
             rows=(),
         )
-        delivered, unheard, failures = 0, 0, 0
-        while self.settings.batches is None or delivered < self.settings.batches:
+        while not self._is_done():
             try:
                 connection = self._connect()
             except (ResolutionError, PreflightError, ConnectionFailedError) as error:
-                failures = self._wait_for_retry(failures, state, error)
+                self._wait_for_retry(state, str(error))
                 continue
-            try:
-                while connection.is_open and (self.settings.batches is None or delivered < self.settings.batches):
-                    code = self._deliver(connection, template)
-                    delivered, unheard, failures = delivered + 1, unheard + (code == NO_MATCHING_SUBSCRIBERS), 0
-                    state = remember_admission(self.settings.folder, state, self.server_name)
-            except NotAcknowledgedError as error:
-                failures = self._wait_for_retry(failures, state, error)
-            finally:
-                connection.close()
+            state = self._session(connection, template, state)
         return {
             "event": "summary",
             "device": self.bundle.device,
             "server_name": self.server_name,
-            "epoch": epoch,
-            "batches": delivered,
-            "unheard_batches": unheard,
+            "epoch": template.epoch,
+            "batches": self.delivered,
+            "unheard_batches": self.unheard,
             "dropped_rows": self.dropped_rows,
         }
+
+    def _is_done(self) -> bool:
+        return self.settings.batches is not None and self.delivered >= self.settings.batches
+
+    def _session(self, connection: Connection, template: Batch, state: AgentState) -> AgentState:
+        """Deliver over one connection until all is done or it ends; then wait before the next."""
+        since, failure = self.clock(), None
+        try:
+            while not self._is_done() and failure is None:
+                self._deliver(connection, template)
+                state = remember_admission(self.settings.folder, state, self.server_name)
+                if self.clock() - since >= STABLE_AFTER:
+                    self.failures = 0
+                failure = connection.wait_ended(0)
+        except NotAcknowledgedError as error:
+            failure = str(error)
+        finally:
+            connection.close()
+        if not self._is_done():
+            self._wait_for_retry(state, failure or "the connection ended")
+        return state
 
     def _connect(self) -> Connection:
         folder, settings = self.settings.folder, self.settings
@@ -130,23 +145,24 @@ class Agent:
         self.emit({"event": "connected", "server_name": route.server_name})
         return connection
 
-    def _wait_for_retry(self, failures: int, state: AgentState, error: Exception) -> int:
-        if failures + 1 >= self.settings.attempts:
-            raise CannotConnectError(str(error)) from error
+    def _wait_for_retry(self, state: AgentState, reason: str) -> None:
+        """Sample through the delay this failure asks for; `CannotConnectError` when there were enough of them."""
+        self.failures += 1
+        if self.failures == self.settings.attempts:
+            raise CannotConnectError(reason)
         was_admitted = self.server_name in state.admitted_by
-        delay = retry_delay(failures, self.random, was_ever_admitted=was_admitted)
+        delay = retry_delay(self.failures - 1, self.random, was_ever_admitted=was_admitted)
         self.emit(
             {
                 "event": "failed",
-                "reason": str(error),
+                "reason": reason,
                 "was_ever_admitted": was_admitted,
                 "retry_in_seconds": round(delay.total_seconds(), 1),
             }
         )
         self._sample_for(delay)
-        return failures + 1
 
-    def _deliver(self, connection: Connection, template: Batch) -> int:
+    def _deliver(self, connection: Connection, template: Batch) -> None:
         """Send the next batch and wait for its acknowledgement; the rows are forgotten only then."""
         window = self.settings.rows or max(1, round(publish_delay(self.random) / self.settings.sample_every))
         if len(self.waiting) < window:
@@ -156,6 +172,8 @@ class Agent:
         code = connection.publish(self.bundle.topics.batch, wire)
         for _ in batch.rows:
             self.waiting.popleft()
+        self.delivered += 1
+        self.unheard += code == NO_MATCHING_SUBSCRIBERS
         self.emit(
             {
                 "event": "acknowledged",
@@ -170,7 +188,6 @@ class Agent:
                 ],
             }
         )
-        return code
 
     def _sample_for(self, duration: timedelta) -> None:
         """Go on sampling while time passes, connected or not."""

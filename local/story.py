@@ -29,6 +29,8 @@ MODEL = "fl100"
 AUTHORITY = "line-a"
 BATCHES, ROWS, SAMPLE_EVERY_SECONDS = 3, 20, 0.1
 """Enough to see batches, few enough for a story of a minute."""
+ATTEMPTS = 8
+"""A new identity is in after one or two; with eight the story ends within some minutes if something is broken."""
 ARRIVAL_SECONDS = 60.0
 """Rule, Lambda and S3 take about a second here; the first start of a Lambda worker on a busy machine takes some."""
 POLL_SECONDS = 0.2
@@ -107,7 +109,8 @@ def tell(home: Path, deploy: Callable[[], Deployment], teller: Teller) -> Ending
     record = deployment.record
     told = run(
         *("device", "run", "--bundle", _shown(device), "--dns", record.dns, "--proxy", record.proxy),
-        *("--batches", str(BATCHES), "--rows", str(ROWS), "--sample-every", str(SAMPLE_EVERY_SECONDS), "--json"),
+        *("--batches", str(BATCHES), "--rows", str(ROWS), "--sample-every", str(SAMPLE_EVERY_SECONDS)),
+        *("--attempts", str(ATTEMPTS), "--json"),
     )
     events = [json.loads(line) for line in told]
     _told(teller, [_event_line(event) for event in events])

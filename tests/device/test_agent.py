@@ -194,6 +194,25 @@ def test_the_agent_gives_up_after_the_attempts_it_was_given_and_keeps_sampling_m
     assert len(tried.waiting) == len(naps) == 450, "4.5 s of rows at one each 10 ms"
 
 
+def test_a_connection_that_the_broker_ends_is_not_dialled_again_at_once(broker: Broker) -> None:
+    """A second client of the same name takes the session over, as a broker that restarts would end it."""
+    events: list[dict[str, Any]] = []
+    folder = broker.bundle("device11")
+    with network(broker, "device11") as (resolver, proxy):
+        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=2, rows=2, attempts=2)
+
+        def take_over(event: dict[str, Any]) -> None:
+            events.append(event)
+            if event["event"] == "acknowledged" and len(events) == 4:
+                broker.connect("device11", proxy, []).close()
+                time.sleep(0.2)
+
+        running.emit, running.random = take_over, lambda: 0.01
+        assert running.run()["batches"] == 2
+    assert [event["event"] for event in events][3:6] == ["acknowledged", "failed", "resolved"]
+    assert events[4]["retry_in_seconds"] > 0, "a broker that ends every session must not meet the whole fleet at once"
+
+
 def test_the_command_line_tells_events_as_json(broker: Broker) -> None:
     with network(broker, "device6") as (resolver, proxy):
         options = ["--dns", f"{resolver.host}:{resolver.port}", "--proxy", f"{proxy.host}:{proxy.port}"]

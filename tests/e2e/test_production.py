@@ -16,7 +16,8 @@ def deliver(production: World, device: str) -> tuple[str, int]:
     record = production.deployment.record
     told = production.run(
         *("device", "run", "--bundle", str(production.home / "devices" / device), "--dns", record.dns),
-        *("--proxy", record.proxy, "--batches", "1", "--rows", "3", "--sample-every", "0.01", "--json"),
+        *("--proxy", record.proxy, "--batches", "1", "--rows", "3", "--sample-every", "0.01"),
+        *("--attempts", "8", "--json"),
     )
     events = [json.loads(line) for line in told.splitlines()]
     cluster = str(events[-1]["server_name"]).partition(".")[0]
