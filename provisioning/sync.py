@@ -68,7 +68,7 @@ def plan_sync(
             outputs=outputs,
             identities=tuple(pending(ledger, manifest_name(outputs), device=device, again=again)),
         )
-        for name, outputs in clusters.items()
+        for name, outputs in sorted(clusters.items())
     )
 
 

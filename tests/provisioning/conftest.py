@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from local.deployment import Deployment
+from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory
 
 
@@ -20,3 +22,8 @@ def factory(opened_factory: Factory, tmp_path: Path) -> Factory:
     """A factory of one's own, after its ceremony."""
     shutil.copytree(opened_factory.home, tmp_path, dirs_exist_ok=True)
     return Factory(tmp_path)
+
+
+@pytest.fixture
+def connected(factory: Factory, dev_desk: Deployment) -> Connected:
+    return Connected(factory, dev_desk)
