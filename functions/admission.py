@@ -1,9 +1,10 @@
 """Whether a certificate that just knocked is admitted (design decision 6): a pure decision over facts.
 
 Admission rests on the manifest alone: a certificate that the factory did not list is refused, whoever signed it. The
-thing a certificate joins must be its own: made for the same device and model, holding only certificates that the
-manifest lists as good for that device. So a rotation or a repair (two good certificates) is admitted, and a thing that
-someone else prepared under the device's name, or that still holds a revoked certificate, is not: detach that first.
+thing a certificate joins must be its own: of the device's name and model, holding only certificates that the manifest
+lists as good for that device. So a rotation (two good certificates) is admitted; a thing that still holds a revoked
+certificate, or one that someone else put there, is not joined until that is detached. Authority and serial number on
+the thing are those of its first identity: later ones come and go.
 """
 
 from dataclasses import dataclass
@@ -151,12 +152,11 @@ def _refuse_place(entry: ManifestEntry, place: Place) -> Refuse | None:
                 detail=f"thing {entry.device!r} holds certificate {certificate_id}, which the manifest {standing}; "
                 "detach it from the thing",
             )
-    identities = [entry, *(other for other in place.thing.others.values() if other is not None)]
-    if place.thing.thing_type != entry.model or place.thing.attributes not in map(thing_attributes, identities):
+    if {place.thing.thing_type, place.thing.attributes.get("model")} != {entry.model}:
         return Refuse(
             reason=Reason.THING_CONFLICT,
             detail=f"thing {entry.device!r} exists with type {place.thing.thing_type!r} and attributes "
-            f"{place.thing.attributes}, which are no identity of this device; delete the thing or correct it",
+            f"{place.thing.attributes}, and is no {entry.model!r}; delete it, and the next try makes it anew",
         )
     return None
 
