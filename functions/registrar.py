@@ -22,7 +22,7 @@ from functions.certificate import read_certificate
 from functions.clients import client
 from functions.log import log
 from functions.metrics import count
-from protocol.admission import MANIFEST_KEY, ManifestEntry
+from protocol.admission import MANIFEST_KEY, ManifestEntry, Standing
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -73,10 +73,13 @@ def register(event: Mapping[str, Any], *, cloud: Cloud, settings: Settings, now:
     certificate_id = str(event["certificateId"])
     description = cloud.iot.describe_certificate(certificateId=certificate_id)["certificateDescription"]
     outcome = _outcome(certificate_id, description, cloud, settings, now)
+    if isinstance(outcome, Admit):
+        _apply(outcome, certificate_id, description["certificateArn"], cloud.iot, settings)
+    if isinstance(outcome, Admit | Settled):
+        outcome = _unless_revoked(outcome, certificate_id, cloud, settings)
     said = {"certificate": certificate_id, "authority": str(event.get("caCertificateId", ""))}
     match outcome:
         case Admit():
-            _apply(outcome, certificate_id, description["certificateArn"], cloud.iot, settings)
             count(cloud.cloudwatch, environment=settings.environment, metric=ADMITTED)
             said |= {"outcome": "admitted", "device": outcome.thing_name, "model": outcome.thing_type}
         case Refuse(reason=reason, detail=detail):
@@ -170,3 +173,16 @@ def _apply(admit: Admit, certificate_id: str, arn: str, iot: "IoTClient", settin
     iot.attach_policy(policyName=settings.device_policy, target=arn)
     iot.attach_thing_principal(thingName=admit.thing_name, principal=arn)
     iot.update_certificate(certificateId=certificate_id, newStatus=ACTIVE)
+
+
+def _unless_revoked(outcome: Admit | Settled, certificate_id: str, cloud: Cloud, settings: Settings) -> Outcome:
+    """The outcome, unless the factory took the identity back meanwhile: then it is taken back here too.
+
+    A revocation writes the manifest first and the certificate after. If it came between our reading and our
+    activation, it saw a certificate that was not active yet, and this is the reading that sees it.
+    """
+    entry = _manifest_entry(cloud.dynamodb, settings.manifest_table, certificate_id)
+    if entry is None or entry.standing is Standing.GOOD:
+        return outcome
+    cloud.iot.update_certificate(certificateId=certificate_id, newStatus="REVOKED")
+    return Refuse(reason=Reason.REVOKED, detail=f"{entry.device} was revoked while it was being admitted")

@@ -23,9 +23,10 @@ class Withdrawal(StrEnum):
 
 
 def withdraw(client: "IoTClient", fingerprint: str) -> Withdrawal:
-    """Revoke the certificate with that id, where this region knows it, and take every policy from it.
+    """Revoke the certificate with that id, where this region knows it, and take its policies and its thing from it.
 
-    Without a policy a session that is still open may do nothing more. A rerun goes on where one was cut off.
+    Without a policy a session that is still open may do nothing more; without the thing the device may come back with
+    another identity. A rerun goes on where one was cut off.
     """
     try:
         description = client.describe_certificate(certificateId=fingerprint)["certificateDescription"]
@@ -38,6 +39,9 @@ def withdraw(client: "IoTClient", fingerprint: str) -> Withdrawal:
     pages = client.get_paginator("list_attached_policies").paginate(target=target)
     for policy in [policy["policyName"] for page in pages for policy in page["policies"]]:
         client.detach_policy(policyName=policy, target=target)
+    things = client.get_paginator("list_principal_things").paginate(principal=target)
+    for thing in [thing for page in things for thing in page["things"]]:
+        client.detach_thing_principal(thingName=thing, principal=target)
     return Withdrawal.ALREADY_REVOKED if was_revoked else Withdrawal.REVOKED
 
 
@@ -51,24 +55,4 @@ def cut_session(client: "IoTDataPlaneClient", device: DeviceId) -> bool:
         client.delete_connection(clientId=device)
     except ClientError:
         return False
-    return True
-
-
-def let_knock_again(client: "IoTClient", fingerprint: str) -> bool:
-    """Forget a certificate that waits for activation; whether there was one.
-
-    A device that knocked before its manifest came was refused, and AWS announces a certificate only when it first sees
-    it. Forgotten, it is new at the next knock, and the registrar finds it listed.
-    """
-    try:
-        answer = client.describe_certificate(certificateId=fingerprint)
-        if answer["certificateDescription"]["status"] != "PENDING_ACTIVATION":
-            return False
-        client.delete_certificate(certificateId=fingerprint)
-    except (
-        client.exceptions.ResourceNotFoundException,
-        client.exceptions.CertificateStateException,
-        client.exceptions.DeleteConflictException,
-    ):
-        return False  # never seen, or the registrar is admitting it at this moment
     return True

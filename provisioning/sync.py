@@ -15,7 +15,7 @@ from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
 from provisioning.ledger.uploads import pending, remember
 from provisioning.manifest import Manifest, Upload
-from provisioning.registration import Withdrawal, cut_session, let_knock_again, withdraw
+from provisioning.registration import Withdrawal, cut_session, withdraw
 from stacks.outputs import ClusterOutputs
 
 
@@ -31,8 +31,6 @@ class Told:
     """Of a revoked identity: what its registration in that region came to."""
     session_was_cut: bool = False
     """Of a revoked identity: whether it was connected there, and is no longer."""
-    may_knock_again: bool = False
-    """Of a new identity: whether the device had knocked before it was listed, and will be heard at its next try."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +88,13 @@ def _tell(task: Task, ledger: Ledger, cloud: Cloud, clock: Callable[[], datetime
     manifest = Manifest(cloud.dynamodb(region), task.outputs.manifest_table)
     iot = cloud.iot(region)
     for identity in task.identities:
-        withdrawal, was_cut, may_knock = None, False, False
+        withdrawal, was_cut = None, False
         with asking(f"cluster {task.cluster}, device {identity.device}"):
             upload = manifest.tell(identity.entry)
             if identity.is_revoked:
                 withdrawal = withdraw(iot, identity.fingerprint)
                 if withdrawal is not Withdrawal.NEVER_REGISTERED:
                     was_cut = cut_session(cloud.iot_data(region), identity.device)
-            elif upload is not Upload.DIFFERS:
-                may_knock = let_knock_again(iot, identity.fingerprint)
         if upload is not Upload.DIFFERS:
             remember(ledger, identity, task.manifest, at=clock())
         yield Told(
@@ -108,5 +104,4 @@ def _tell(task: Task, ledger: Ledger, cloud: Cloud, clock: Callable[[], datetime
             upload=upload,
             withdrawal=withdrawal,
             session_was_cut=was_cut,
-            may_knock_again=may_knock,
         )

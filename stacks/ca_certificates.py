@@ -58,7 +58,7 @@ def _read(path: Path) -> x509.Certificate:
         raise _UnusableError("it holds a private key, which has no place beside a stack file", way_out)
     try:
         certificates = x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise _UnusableError(f"it is no certificate in PEM ({error})") from error
     if len(certificates) != 1:
         rule = f"it holds {len(certificates)} certificates, and an authority has one"

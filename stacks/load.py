@@ -52,10 +52,11 @@ def available_stacks(directory: Path = STACKS) -> tuple[str, ...]:
     return tuple(sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in directory.glob("Pulumi.*.yaml")))
 
 
-def load_environment(stack: str, *, today: date, directory: Path = STACKS) -> Environment:
+def load_environment(stack: str, *, today: date | None, directory: Path = STACKS) -> Environment:
     """The environment of a stack, or `StackError` with every problem of its file.
 
-    `today` decides what has expired. The other files in `directory` are read for their domains only.
+    `today` decides what has expired, for whoever deploys. Without it nothing has: a pin that ran out must stop the next
+    deployment, and never a manufacturing line. The other files in `directory` are read for their domains only.
     """
     if stack not in available_stacks(directory):
         known = ", ".join(available_stacks(directory)) or "none"
@@ -68,7 +69,9 @@ def load_environment(stack: str, *, today: date, directory: Path = STACKS) -> En
     problems = list(source.problems)
     valid, refused = _parse(fields)
     problems += [source.problem(path, *told) for path, *told in refused]
-    known_values = {**valid, "today": today, "other_domains": _other_domains(stack, directory)}
+    known_values = {**valid, "other_domains": _other_domains(stack, directory)}
+    if today is not None:
+        known_values["today"] = today
     problems += [source.problem(breach.path, breach.rule, breach.way_out) for breach in judge(known_values)]
     if problems:
         raise StackError(problems)

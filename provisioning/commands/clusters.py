@@ -57,6 +57,6 @@ def _difference(told: Told) -> str:
 
 
 def _certificate(told: Told) -> str:
-    if told.withdrawal is not None:
-        return f"{told.withdrawal}, session cut" if told.session_was_cut else told.withdrawal
-    return "had knocked too early, may knock again" if told.may_knock_again else ""
+    if told.withdrawal is None:
+        return ""
+    return f"{told.withdrawal}, session cut" if told.session_was_cut else told.withdrawal

@@ -44,7 +44,6 @@ def test_a_device_that_knocked_before_its_manifest_came_is_admitted_after_it(dev
         dev.knock("early")
     dev.until(lambda: dev.certificate_status("early", "eu1") == "PENDING_ACTIVATION")
     dev.sync()
-    assert dev.certificate_status("early", "eu1") is None, "forgotten, so that AWS announces it anew at the next knock"
     with dev.connected("early") as connection:
         assert connection.is_open
 
@@ -91,6 +90,18 @@ def test_a_revoked_identity_is_disconnected_and_stays_out(dev: World) -> None:
     assert dev.stays_out("revoked"), "a later sync does not bring it back"
     for cluster in ("eu1", "us1"):
         assert dev.certificate_status("revoked", cluster) in {"REVOKED", None}
+
+
+def test_a_device_whose_identity_was_revoked_comes_back_with_a_new_one(dev: World) -> None:
+    folder = dev.make_device("repaired", FILE_LINE)
+    with dev.connected("repaired"):
+        dev.revoke("repaired")
+    first = dev.fingerprint("repaired")
+    (folder / KEY_FILE).unlink()  # a new secure element was soldered in
+    dev.make_device("repaired", FILE_LINE)
+    assert dev.fingerprint("repaired") != first
+    with dev.connected("repaired") as connection:
+        assert connection.is_open
 
 
 def test_a_deactivated_authority_admits_nobody(dev: World) -> None:

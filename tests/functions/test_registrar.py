@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -121,6 +121,45 @@ def test_a_late_event_does_not_bring_back_a_certificate_that_was_taken_out(desk:
     desk.client("iot").update_certificate(certificateId=identity.fingerprint, newStatus=status)
     assert desk.register(event)["reason"] == "not-pending"
     assert desk.status(identity) == status
+
+
+@dataclass(frozen=True)
+class RevokedMeanwhile:
+    """A real client; the moment it activates a certificate, the factory has just revoked the identity."""
+
+    client: Any
+    revoke: Callable[[], None]
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.client, name)
+        if name != "update_certificate":
+            return method
+
+        def activate(**arguments: Any) -> None:
+            if arguments["newStatus"] == "ACTIVE":
+                self.revoke()
+            method(**arguments)
+
+        return activate
+
+
+def test_a_revocation_during_the_admission_wins(desk: Desk) -> None:
+    identity = desk.authority.issue("meanwhile")
+    desk.list_in_manifest(identity.entry)
+    event, whole = desk.knock(identity), desk.cloud()
+    revoking = RevokedMeanwhile(whole.iot, lambda: desk.list_in_manifest(identity.entry, standing="revoked"))
+    assert desk.register(event, replace(whole, iot=cast("Any", revoking)))["reason"] == "revoked"
+    assert desk.status(identity) == "REVOKED"
+
+
+def test_an_event_for_an_active_certificate_that_was_revoked_since_takes_it_back(desk: Desk) -> None:
+    identity = desk.authority.issue("since")
+    desk.list_in_manifest(identity.entry)
+    event = desk.knock(identity)
+    desk.register(event)
+    desk.list_in_manifest(identity.entry, standing="revoked")
+    assert desk.register(event)["reason"] == "revoked"
+    assert desk.status(identity) == "REVOKED"
 
 
 @pytest.mark.parametrize("reaches_the_cloud", [False, True], ids=["before", "after"])

@@ -6,6 +6,7 @@ import pytest
 
 from protocol.device_id import parse_device_id
 from stacks.environment import AuthorityKey, Choice, Environment, KeyStorage, Residency
+from stacks.errors import StackError
 from stacks.load import available_stacks, load_environment
 
 TODAY = date(2026, 6, 1)
@@ -65,3 +66,10 @@ def test_every_pinned_device_has_a_device_id() -> None:
     for stack in available_stacks():
         for pin in committed(stack).pins:
             assert parse_device_id(pin.device) == pin.device
+
+
+def test_a_date_that_passed_stops_a_deployment_and_no_manufacturing_line() -> None:
+    far = date(2099, 1, 1)
+    with pytest.raises(StackError, match="expired"):
+        load_environment("production", today=far)
+    assert load_environment("production", today=None).name == "production"
