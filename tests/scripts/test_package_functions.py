@@ -11,7 +11,6 @@ import pytest
 
 from local.program import PROJECT_ROOT
 
-
 ALONE = """
 import sys, types
 
