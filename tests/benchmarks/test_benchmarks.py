@@ -1,0 +1,64 @@
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from benchmarks.__main__ import report
+from benchmarks.batches import naive, reference_batch
+from benchmarks.issuing import parse_limit
+from benchmarks.measure import Result, compared, rate
+from protocol.telemetry import decode_batch, encode_batch
+
+
+def test_a_rate_is_the_median_of_the_rounds() -> None:
+    times = iter([0.0, 1.0, 10.0, 12.0, 20.0, 24.0])
+    assert rate(lambda: 8, lambda: next(times), rounds=3) == 4.0, "8/1, 8/2 and 8/4 a second"
+
+
+def test_work_that_fails_is_not_measured() -> None:
+    def broken() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        rate(broken, lambda: 0.0)
+
+
+def test_a_ratio_compares_with_what_was_measured_beside_it() -> None:
+    assert compared("a", 3.0, "b/s", limit=4.0, against="c").ratio == 0.75
+    with pytest.raises(ValueError, match="is no measurement"):
+        compared("a", 3.0, "b/s", limit=0.0, against="c")
+
+
+def test_the_limit_is_one_verification_and_one_signature() -> None:
+    told = "                              sign    verify    sign/s verify/s\n"
+    told += " 256 bits ecdsa (nistp256)   0.0000s   0.0001s  30000.0  10000.0\n"
+    assert parse_limit(told) == pytest.approx(7500)
+    with pytest.raises(ValueError, match="told nothing"):
+        parse_limit("")
+
+
+def test_both_formats_carry_the_same_measurements() -> None:
+    batch = reference_batch(10)
+    assert decode_batch(encode_batch(batch)) == batch
+    assert len(naive(batch)) == batch.measurements == 50
+
+
+def test_the_report_has_the_agreed_shape_and_is_not_written_when_a_benchmark_fails(tmp_path: Path) -> None:
+    path = tmp_path / "build" / "bench.json"
+    result = Result(name="n", value=1.5, unit="u/s", ratio=0.5, against="limit")
+    report([result], path, Console(file=io.StringIO()))
+    assert json.loads(path.read_text()) == [
+        {"name": "n", "value": 1.5, "unit": "u/s", "ratio": 0.5, "against": "limit"}
+    ]
+    path.unlink()
+
+    def failing() -> Iterator[Result]:
+        yield result
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        report(failing(), path, Console(file=io.StringIO()))
+    assert not path.exists()
