@@ -15,10 +15,11 @@ from components.ingestion_cluster import IngestionCluster, IngestionClusterArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Naming
 from components.registrar import Registrar, RegistrarArgs
+from components.route_table import RouteTable, RouteTableArgs
 from components.telemetry_lake import TelemetryLake, TelemetryLakeArgs
 from stacks.errors import StackError
 from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
-from stacks.outputs import OUTPUTS_VERSION
+from stacks.outputs import OUTPUTS_VERSION, routing_outputs
 
 stack, today = pulumi.get_stack(), datetime.now(UTC).date()
 directory = Path(pulumi.Config("flotilla").get("authorities_directory") or AUTHORITIES / stack)
@@ -33,6 +34,7 @@ account_id = aws.get_caller_identity_output().account_id
 naming = Naming(environment=environment.name, owner=environment.owner, account_id=account_id)
 
 routing = DeviceRouting("routing", DeviceRoutingArgs(naming=naming, environment=environment))
+routes = RouteTable("routes", RouteTableArgs(naming=naming, home_region=home))
 firmware = FirmwareStore(
     "firmware",
     FirmwareStoreArgs(naming=naming, home_region=home, regions=tuple(regions.values()), firmware=environment.firmware),
@@ -108,6 +110,7 @@ pulumi.export("domain", domain)
 pulumi.export("home_region", home)
 pulumi.export("zone_id", routing.zone_id)
 pulumi.export("name_servers", routing.name_servers)
+pulumi.export("routing", {"route_table": routes.table_name, **routing_outputs(environment)})
 pulumi.export("device_policy_name", naming.name("device"))
 pulumi.export(
     "clusters",

@@ -17,11 +17,15 @@ from components.policies.logs import query_log_policy
 from components.policy_text import policy_text
 from protocol.bundle import MQTT_TLS_PORT
 from protocol.device_id import parse_device_id
-from protocol.hostnames import cluster_hostname, default_hostname, device_hostname, wildcard_hostname
+from protocol.hostnames import (
+    DEVICE_TTL_SECONDS,
+    cluster_hostname,
+    default_hostname,
+    device_hostname,
+    wildcard_hostname,
+)
 from stacks.environment import Choice, Environment, Pin
 
-DEVICE_TTL_SECONDS = 60
-"""How long a resolver may keep where a device goes; it is the wait before a moved device can be kicked."""
 DEFAULT_TTL_SECONDS = 60
 """How long a resolver may keep where the default leads; Route 53 asks for at most 60 s with health checks."""
 

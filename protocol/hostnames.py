@@ -12,6 +12,8 @@ from protocol.device_id import DeviceId
 DEVICE_ZONE_LABEL = "gw"
 CLUSTER_ZONE_LABEL = "clusters"
 DEFAULT_LABEL = "default"
+DEVICE_TTL_SECONDS = 60
+"""How long a resolver may keep where a device goes; it is the wait before a moved device can be kicked."""
 
 
 def device_hostname(device: DeviceId, domain: str) -> str:

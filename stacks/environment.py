@@ -145,11 +145,13 @@ class Pin(Frozen):
 
 
 class Routing(Frozen):
-    """Options of the device zone."""
+    """Options of the device zone, and of who moves devices in it."""
 
     dnssec: bool = False
     query_logging: bool = False
     """Off by default: names of devices would land in a log, at a cost per query."""
+    max_share_percent: Annotated[int, Field(ge=1, le=100)] = 10
+    """How much of the fleet one route plan may change without `--yes-really`: the share of an Expansion ring."""
 
 
 class Firmware(Frozen):

@@ -5,10 +5,13 @@ file; the tools read that file with `read_outputs`. A change here is made with b
 """
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-OUTPUTS_VERSION = 1
+from stacks.environment import Environment
+
+OUTPUTS_VERSION = 2
 
 
 class OutputsError(Exception):
@@ -57,6 +60,39 @@ class AuthorityOutputs(_Typed):
     """Cluster to the id of the CA registered there; empty until the authority has a certificate."""
 
 
+class DefaultOutputs(_Typed):
+    """Where the wildcard leads, as the stack file chooses it (`stacks.environment.Default`)."""
+
+    choose: str
+    """`single`, `latency` or `geolocation`."""
+    cluster: str | None = None
+    """`single`: the cluster. `geolocation`: the cluster for places no continent names."""
+    clusters: list[str] = []
+    """`latency`: the candidates."""
+    continents: dict[str, str] = {}
+    """`geolocation`: continent's code to cluster."""
+
+
+class PinOutputs(_Typed):
+    """A device whose record Pulumi owns: no tool touches its name."""
+
+    target: str
+    """A cluster, or an IPv4 address."""
+    residency: str | None = None
+
+
+class RoutingOutputs(_Typed):
+    """What `fleet route` works on."""
+
+    route_table: str
+    """DynamoDB table of routes, in the home region."""
+    default: DefaultOutputs
+    pins: dict[str, PinOutputs]
+    """Device to its pin."""
+    max_share_percent: int
+    """How much of the fleet one plan may change without being told so twice."""
+
+
 class Outputs(_Typed):
     """A whole deployment."""
 
@@ -66,12 +102,34 @@ class Outputs(_Typed):
     home_region: str
     zone_id: str
     name_servers: list[str]
+    routing: RoutingOutputs
     device_policy_name: str
     """The IoT policy of devices, the same name in every cluster region."""
     clusters: dict[str, ClusterOutputs]
     authorities: dict[str, AuthorityOutputs]
     authorities_without_certificate: dict[str, str]
     """Authority to the command that makes its certificate; empty when there is nothing left to do."""
+
+
+def routing_outputs(environment: Environment) -> dict[str, Any]:
+    """What the environment itself says of routing: `RoutingOutputs` but for the table. Absent is left out, not null."""
+    default = environment.default
+    return {
+        "default": {
+            "choose": default.choose.value,
+            **({"cluster": default.cluster} if default.cluster else {}),
+            "clusters": list(default.clusters),
+            "continents": {continent.value: cluster for continent, cluster in sorted(default.continents.items())},
+        },
+        "pins": {
+            pin.device: {
+                "target": pin.cluster or pin.address,
+                **({"residency": pin.residency.value} if pin.residency else {}),
+            }
+            for pin in environment.pins
+        },
+        "max_share_percent": environment.routing.max_share_percent,
+    }
 
 
 def read_outputs(path: Path) -> Outputs:

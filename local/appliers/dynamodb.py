@@ -5,8 +5,6 @@ from typing import Any
 from local.appliers.applier import Answer, Applier, Request, gone
 from local.appliers.shape import pascal
 
-_INDEX_NAMES = {"name": "IndexName", "nonKeyAttributes": "NonKeyAttributes"}
-
 
 def _create_table(request: Request) -> Answer:
     inputs, name, dynamodb = request.inputs, request.physical_name(), request.client("dynamodb")
@@ -49,7 +47,8 @@ def _key_schema(keyed: Any) -> list[dict[str, str]]:
 def _index(index: dict[str, Any]) -> dict[str, Any]:
     projection = {"ProjectionType": index["projectionType"]}
     projection |= pascal({"nonKeyAttributes": index["nonKeyAttributes"]}) if index.get("nonKeyAttributes") else {}
-    return {"IndexName": index["name"], "KeySchema": _key_schema(index), "Projection": projection}
+    keys = [pascal(key) for key in index.get("keySchemas", [])] or _key_schema(index)
+    return {"IndexName": index["name"], "KeySchema": keys, "Projection": projection}
 
 
 def _describe(request: Request, name: str) -> Answer:

@@ -6,7 +6,17 @@ from typing import Any
 
 import pytest
 
-from stacks.outputs import OUTPUTS_VERSION, AuthorityOutputs, ClusterOutputs, Outputs, OutputsError, read_outputs
+from stacks.outputs import (
+    OUTPUTS_VERSION,
+    AuthorityOutputs,
+    ClusterOutputs,
+    DefaultOutputs,
+    Outputs,
+    OutputsError,
+    PinOutputs,
+    RoutingOutputs,
+    read_outputs,
+)
 
 OUTPUTS = Outputs(
     version=OUTPUTS_VERSION,
@@ -15,6 +25,12 @@ OUTPUTS = Outputs(
     home_region="eu-west-1",
     zone_id="Z0123456789",
     name_servers=["ns1.example.net", "ns2.example.net"],
+    routing=RoutingOutputs(
+        route_table="flotilla-lab-routes",
+        default=DefaultOutputs(choose="single", cluster="eu1"),
+        pins={"desk1": PinOutputs(target="192.0.2.100")},
+        max_share_percent=10,
+    ),
     device_policy_name="flotilla-lab-device",
     clusters={
         "eu1": ClusterOutputs(
@@ -57,16 +73,16 @@ def test_outputs_of_another_version_are_refused_with_the_way_out(tmp_path: Path)
     path = written(tmp_path, version=OUTPUTS_VERSION - 1)
     with pytest.raises(OutputsError) as caught:
         read_outputs(path)
-    assert str(caught.value) == f"{path}: has version 0, these tools read version 1; deploy again"
+    assert str(caught.value) == f"{path}: has version 1, these tools read version 2; deploy again"
 
 
 def test_outputs_of_another_version_are_refused_for_their_version_whatever_else_changed(tmp_path: Path) -> None:
     path = written(tmp_path, version=OUTPUTS_VERSION + 1, a_field_of_the_future=True)
-    with pytest.raises(OutputsError, match=r"has version 2, these tools read version 1; deploy again"):
+    with pytest.raises(OutputsError, match=r"has version 3, these tools read version 2; deploy again"):
         read_outputs(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"version": 1, "zone": "x"}', "5", "null"])
+@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"version": 2, "zone": "x"}', "5", "null"])
 def test_what_is_no_outputs_of_ours_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "outputs.json"
     path.write_text(content, encoding="utf-8")

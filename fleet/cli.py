@@ -1,0 +1,16 @@
+"""`python -m fleet`: day two."""
+
+import typer
+
+route = typer.Typer(
+    help="Move any device, lose none: plan, apply, roll back, check, explain.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+app = typer.Typer(
+    help="Day two. Exit codes: 0 done, 1 not done and may be rerun, 2 refused: change the request first.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(route, name="route")

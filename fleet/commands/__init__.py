@@ -1,0 +1,1 @@
+"""The commands of `python -m fleet`: each reads what it was given, calls one verb, and tells."""

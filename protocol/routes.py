@@ -1,0 +1,13 @@
+"""The keys of the route table, which the program makes and `fleet` and the sweep function read and write."""
+
+DEVICE_KEY = "device"
+"""Partition key, a string: a device id, or `#` and what is no device."""
+REVISION_KEY = "revision"
+"""Sort key, a number: 0 is the route as it stands, n what the n-th change made of it."""
+EXPIRY_INDEX = "expiring"
+"""A sparse index: only routes as they stand that have an expiry carry its keys, so a sweep reads those alone."""
+EXPIRING_KEY = "expiring"
+"""Partition key of the index, a string: always `EXPIRING`. Routes that expire are few, and one partition holds them."""
+EXPIRING = "yes"
+EXPIRES_KEY = "expires"
+"""Sort key of the index, a string: the expiry in ISO 8601, UTC, to the second, so that text order is time's order."""
