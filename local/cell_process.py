@@ -64,7 +64,9 @@ def count_loopback_as_tls() -> None:
 def offer_delete_connection() -> None:
     """Answer `DeleteConnection`, which MiniStack lacks: the client is told and cut off, as AWS does it.
 
-    Without it the session of a revoked certificate would stay open here for ever.
+    Without it the session of a revoked certificate would stay open here for ever. With `cleanSession` the stored
+    session goes too, also that of a client that has left: then only its messages end here, and the answer is still
+    that it is not connected.
     """
     from ministack.core.responses import (  # noqa: PLC0415 - only a cell's process has it loaded, after the sockets
         error_response_json,
@@ -82,7 +84,12 @@ def offer_delete_connection() -> None:
             answer: tuple[Any, ...] = await handle(method, path, headers, body, query)
             return answer
         client_id = unquote(path.removeprefix(_CONNECTIONS))
-        session = iot._connected_clients.get((get_account_id(), get_region(), client_id))  # noqa: SLF001 - see above
+        key = (get_account_id(), get_region(), client_id)
+        session = iot._connected_clients.get(key)  # noqa: SLF001 - see above
+        if _is_true(query.get("cleanSession")):
+            iot._persistent_sessions.pop(key, None)  # noqa: SLF001 - likewise
+            if session is not None:
+                session._persist_session = False  # noqa: SLF001 - it is stored again when the client goes
         if session is None:
             refusal: tuple[Any, ...] = error_response_json(
                 "ResourceNotFoundException", f"{client_id} is not connected", 404
@@ -96,6 +103,12 @@ def offer_delete_connection() -> None:
         return 200, {"Content-Type": "application/json"}, b"{}"
 
     iot_data.handle_request = handle_or_cut
+
+
+def _is_true(value: Any) -> bool:
+    """A query parameter as it arrives: a text, or a list of one."""
+    text = value[0] if isinstance(value, list) and value else value
+    return str(text).lower() == "true"
 
 
 def main(folder: Path) -> None:
