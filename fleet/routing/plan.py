@@ -4,8 +4,10 @@ A value: `plan_file` writes and reads it, `applier` carries it out. Changes are 
 of their names in the zone.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from fleet.routing.record_set import RecordSet
 from fleet.routing.route import Kind
@@ -54,3 +56,22 @@ class Header:
     """Who answers for sending data out of its residency; empty when nothing is sent out."""
     undoes: str
     """The digest of the plan that this one rolls back; empty for any other."""
+
+
+class Plan(Protocol):
+    """What the applier carries out: a plan in a file (`plan_file`) or in memory (`plan_text`)."""
+
+    @property
+    def header(self) -> Header:
+        """What it was made from."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over its text; the same plan has the same digest wherever it is kept."""
+
+    @property
+    def count(self) -> int:
+        """How many changes."""
+
+    def changes(self) -> Iterator[Change]:
+        """The changes, sorted by device, as often as asked."""
