@@ -59,3 +59,5 @@ class Route:
     changed_at: datetime
     plan: str
     """The digest of the plan that made this revision."""
+    state_since: datetime | None = None
+    """When it came to that state, as `RouteTable.advance` was told; unknown while it is `pending`."""

@@ -89,7 +89,10 @@ class RouteTable(Protocol):
         """
 
     def advance(self, plan: str, devices: Sequence[DeviceId], state: State, *, at: datetime) -> None:
-        """Bring routes that `plan` made to a later state; those that it did not make, or that are further, stay."""
+        """Bring routes that `plan` made to a later state; those that it did not make, or that are further, stay.
+
+        `at` becomes their `state_since`.
+        """
 
     def read_plan(self, plan: str) -> PlanEntry | None:
         """The heading of a plan that was begun."""
