@@ -47,15 +47,16 @@ authorities = {
             authority=label,
             key=authority.key,
             home_region=home,
-            cluster_regions=regions,
+            cluster_regions=regions if label in environment.issuing else {},
             certificate=certificates.get(label),
         ),
     )
     for label, authority in environment.authorities.items()
 }
+issuing = sorted(set(environment.issuing) & set(certificates))
 clusters, watched, ca_certificate_ids = {}, {}, {}
 for name, region in regions.items():
-    ca_certificate_ids[name] = {label: authorities[label].ca_certificate_ids[name] for label in sorted(certificates)}
+    ca_certificate_ids[name] = {label: authorities[label].ca_certificate_ids[name] for label in issuing}
     access = DeviceAccess(f"{name}-access", DeviceAccessArgs(naming=naming, region=region, models=environment.models))
     lake = TelemetryLake(f"{name}-telemetry", TelemetryLakeArgs(naming=naming, cluster=name, region=region))
     ingestion = IngestionCluster(

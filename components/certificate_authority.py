@@ -36,7 +36,8 @@ class CertificateAuthorityArgs:
     key: AuthorityKey
     home_region: str
     cluster_regions: Mapping[str, str]
-    """Cluster to region: where the certificate is registered."""
+    """Cluster to region: where the certificate is registered. None for the authority of gateways: a CA that AWS IoT
+    knows admits devices."""
     certificate: CaCertificate | None
 
 

@@ -14,16 +14,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.authority import read_certificate
-from provisioning.ceremony_check import check_issuing, check_root, issuing_validity
-from provisioning.ceremony_file import CeremonyFile, IssuingProfile
+from provisioning.ceremony_check import check_gateway, check_issuing, check_root, issuing_validity
+from provisioning.ceremony_file import CeremonyFile, GatewayProfile, IssuingProfile
 from provisioning.certify import certify, to_be_signed
 from provisioning.durable import make_folder, write_durably
-from provisioning.errors import StationError
+from provisioning.errors import RefusedError, StationError
 from provisioning.file_signer import FileSigner
 from provisioning.key_file import make_or_read_authority_key, read_authority_key
 from provisioning.passphrase import Passphrase
-from provisioning.profile import Validity, authority_name, issuing_builder, root_builder, years
-from stacks.environment import AuthorityKey
+from provisioning.profile import (
+    Validity,
+    authority_name,
+    gateway_authority_builder,
+    issuing_builder,
+    root_builder,
+    years,
+)
+from provisioning.signer import Signer
+from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey
 
 ROOT_CERTIFICATE_FILE = "root.pem"
 ROOT_KEY_FILE = "root.key.pem"
@@ -53,13 +61,17 @@ class Room:
     root_passphrase: Passphrase
     """Opens the root's key and, in `dev`, the authorities'."""
     kms_keys: Mapping[str, ec.EllipticCurvePublicKey]
-    """Of every authority whose key is in KMS."""
+    """Of every issuing authority whose key is in KMS."""
+    domain: str
+    """The environment's: its devices' names are all that the authority of gateways may sign."""
+    gateway_signer: Signer | None
+    """Of the authority of gateways, if its key is in KMS: it signs itself."""
     now: datetime
     new_serial: Callable[[], int]
 
 
 def hold(ceremony: CeremonyFile, room: Room) -> tuple[Made, ...]:
-    """The root and every authority of the file, made or kept."""
+    """The root, every issuing authority of the file, and the authority of gateways if it names one; made or kept."""
     root = read_certificate(room.factory / ROOT_CERTIFICATE_FILE)
     found = {name: read_certificate(room.out / f"{name}.pem") for name in ceremony.issuing}
     check_root(ceremony.root, root, found)
@@ -68,11 +80,22 @@ def hold(ceremony: CeremonyFile, room: Room) -> tuple[Made, ...]:
             check_issuing(name, profile, kept, root, _standing_key(name, profile, room))
         elif root is not None:
             issuing_validity(name, profile, root, room.now)
+    gateway = read_certificate(room.out / f"{GATEWAY_AUTHORITY}.pem")
+    if ceremony.gateway is not None and gateway is not None:
+        check_gateway(
+            ceremony.gateway,
+            gateway,
+            organization=ceremony.root.organization,
+            domain=room.domain,
+            public_key=_standing_gateway_key(ceremony.gateway, room),
+        )
     for folder, mode in ((room.factory, 0o700), (room.out, 0o755)):
         make_folder(folder, mode=mode)
     made_root = _root(ceremony, root, room)
     issuing = [_issuing(ceremony, name, kept, made_root.certificate, room) for name, kept in found.items()]
-    return made_root, *issuing
+    if ceremony.gateway is None:
+        return made_root, *issuing
+    return made_root, *issuing, _gateway(ceremony, ceremony.gateway, gateway, room)
 
 
 def _root(ceremony: CeremonyFile, kept: x509.Certificate | None, room: Room) -> Made:
@@ -106,6 +129,40 @@ def _issuing(
         serial=room.new_serial(),
     )
     return _written(name, path, certify(to_be_signed(builder), signer))
+
+
+def _gateway(ceremony: CeremonyFile, profile: GatewayProfile, kept: x509.Certificate | None, room: Room) -> Made:
+    path = room.out / f"{GATEWAY_AUTHORITY}.pem"
+    if kept is not None:
+        return Made(name=GATEWAY_AUTHORITY, path=path, certificate=kept, is_new=False)
+    signer = _gateway_signer(profile, room)
+    builder = gateway_authority_builder(
+        name=authority_name(profile.common_name, ceremony.root.organization),
+        public_key=signer.public_key(),
+        domain=room.domain,
+        validity=Validity.lasting(years(profile.lifetime_years), now=room.now),
+        serial=room.new_serial(),
+    )
+    return _written(GATEWAY_AUTHORITY, path, certify(to_be_signed(builder), signer))
+
+
+def _gateway_signer(profile: GatewayProfile, room: Room) -> Signer:
+    if profile.key is AuthorityKey.KMS:
+        return _in_kms(room)
+    path = authority_key_path(room.factory, GATEWAY_AUTHORITY)
+    return FileSigner(make_or_read_authority_key(path, room.root_passphrase()))
+
+
+def _standing_gateway_key(profile: GatewayProfile, room: Room) -> ec.EllipticCurvePublicKey:
+    if profile.key is AuthorityKey.KMS:
+        return _in_kms(room).public_key()
+    return read_authority_key(authority_key_path(room.factory, GATEWAY_AUTHORITY), room.root_passphrase()).public_key()
+
+
+def _in_kms(room: Room) -> Signer:
+    if room.gateway_signer is None:
+        raise RefusedError("gateway.key: is in KMS, and no signer was given; deploy first, and give --outputs FILE")
+    return room.gateway_signer
 
 
 def _issuing_key(name: str, profile: IssuingProfile, room: Room) -> ec.EllipticCurvePublicKey:

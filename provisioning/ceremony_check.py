@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from provisioning.authority import is_issued_by
-from provisioning.ceremony_file import IssuingProfile, RootProfile
+from provisioning.ceremony_file import GatewayProfile, IssuingProfile, RootProfile
 from provisioning.errors import RefusedError, StationError
-from provisioning.profile import BACKDATE, Validity, authority_name, years
+from provisioning.profile import BACKDATE, Validity, authority_name, is_limited_to_gateways, years
 
 _WAY_OUT = "put the file back as it was reviewed, or give what is new a name of its own"
 
@@ -52,6 +52,31 @@ def check_issuing(
         )
     if not _lasts(certificate, years(profile.lifetime_years)):
         raise RefusedError(f"{place}.lifetime_years: the authority that stands lasts {_shown(certificate)}; {_WAY_OUT}")
+
+
+def check_gateway(
+    profile: GatewayProfile,
+    certificate: x509.Certificate,
+    *,
+    organization: str,
+    domain: str,
+    public_key: ec.EllipticCurvePublicKey,
+) -> None:
+    """Refuse an authority of gateways that stands with another key, subject, life or reach than it should."""
+    if certificate.public_key() != public_key:
+        raise RefusedError(f"gateway.key: the certificate that stands belongs to another key; {_WAY_OUT}")
+    if certificate.subject != authority_name(profile.common_name, organization):
+        raise RefusedError(
+            f"gateway.common_name: the authority that stands is {certificate.subject.rfc4514_string()}; {_WAY_OUT}"
+        )
+    if not is_issued_by(certificate, certificate):
+        raise RefusedError(f"gateway: the certificate that stands is not its own root; {_WAY_OUT}")
+    if not _lasts(certificate, years(profile.lifetime_years)):
+        raise RefusedError(f"gateway.lifetime_years: the authority that stands lasts {_shown(certificate)}; {_WAY_OUT}")
+    if not is_limited_to_gateways(certificate, domain):
+        raise RefusedError(
+            f"gateway: the authority that stands is not limited to the device names of {domain}; {_WAY_OUT}"
+        )
 
 
 def issuing_validity(name: str, profile: IssuingProfile, root: x509.Certificate, now: datetime) -> Validity:

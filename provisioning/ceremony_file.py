@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from provisioning.profile import MAX_NAME_CHARACTERS
 from stacks.document import Document, KeyPath, read_document, spell
-from stacks.environment import AuthorityKey, Environment, Frozen
+from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey, Environment, Frozen
 from stacks.errors import Problem, StackError
 from stacks.explain import explain, place
 from stacks.grammar import Label, StackName, refusal
@@ -48,6 +48,14 @@ class IssuingProfile(Frozen):
     """How many authorities may stand below it: none, it signs devices only."""
 
 
+class GatewayProfile(Frozen):
+    """The authority of gateways: self-signed, and good for names under `gw.<domain>` only."""
+
+    common_name: _Name
+    key: AuthorityKey = Field(strict=False)
+    lifetime_years: _Years
+
+
 class CeremonyFile(Frozen):
     """Everything a ceremony file says."""
 
@@ -55,12 +63,16 @@ class CeremonyFile(Frozen):
     """The stack whose authorities these are."""
     root: RootProfile
     issuing: dict[Label, IssuingProfile]
+    gateway: GatewayProfile | None = None
+    """Absent where no device may be redirected to a gateway on a desk."""
 
     @field_validator("issuing")
     @classmethod
     def _some(cls, issuing: dict[str, IssuingProfile]) -> dict[str, IssuingProfile]:
         if not issuing:
             raise refusal("a ceremony without an issuing authority makes nothing that can issue", "name one")
+        if GATEWAY_AUTHORITY in issuing:
+            raise refusal(f"{GATEWAY_AUTHORITY} signs no devices", "describe it under `gateway`, beside `issuing`")
         return issuing
 
     @model_validator(mode="after")
@@ -85,6 +97,13 @@ class CeremonyFile(Frozen):
                 rule = f"{authority.common_name!r} is the name of {owners[authority.common_name]} already"
                 yield ("issuing", name, "common_name"), rule, "give every authority a name of its own"
             owners[authority.common_name] = name
+        if self.gateway is not None:
+            if self.gateway.key is AuthorityKey.FILE and self.environment != ENVIRONMENT_WITH_FILE_KEYS:
+                rule = f"a signing key in a file is allowed in {ENVIRONMENT_WITH_FILE_KEYS} only"
+                yield ("gateway", "key"), rule, "write kms"
+            if self.gateway.common_name in owners:
+                rule = f"{self.gateway.common_name!r} is the name of {owners[self.gateway.common_name]} already"
+                yield ("gateway", "common_name"), rule, "give every authority a name of its own"
 
 
 class _BreachError(Exception):
@@ -109,17 +128,20 @@ def read_ceremony_file(path: Path) -> CeremonyFile:
 def disagreements(ceremony: CeremonyFile, environment: Environment) -> tuple[str, ...]:
     """Where the ceremony and the stack say different things of an authority, one sentence each."""
     told = []
-    for name, authority in ceremony.issuing.items():
+    described: dict[str, tuple[str, IssuingProfile | GatewayProfile]] = {
+        f"issuing.{name}": (name, authority) for name, authority in ceremony.issuing.items()
+    }
+    if ceremony.gateway is not None:
+        described["gateway"] = GATEWAY_AUTHORITY, ceremony.gateway
+    for place_, (name, authority) in described.items():
         known = environment.authorities.get(name)
         if known is None:
-            told.append(
-                f"issuing.{name}: stack {environment.name} has no such authority; add it there, or remove it here"
-            )
+            told.append(f"{place_}: stack {environment.name} has no such authority; add it there, or remove it here")
             continue
         for key in ("common_name", "key"):
             here, there = getattr(authority, key), getattr(known, key)
             if here != there:
-                told.append(f"issuing.{name}.{key}: is {here!s} here and {there!s} in stack {environment.name}; agree")
+                told.append(f"{place_}.{key}: is {here!s} here and {there!s} in stack {environment.name}; agree")
     return tuple(told)
 
 

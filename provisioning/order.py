@@ -72,9 +72,9 @@ def _check_model(environment: Environment, name: str, *, is_key_generated: bool)
 
 
 def _check_authority(environment: Environment, name: str) -> Authority:
-    authority = environment.authorities.get(name)
+    authority = environment.issuing.get(name)
     if authority is None:
-        known = ", ".join(environment.authorities)
+        known = ", ".join(environment.issuing)
         raise RefusedError(f"--authority: stack {environment.name} has no authority {name!r}; it has {known}")
     if authority.key is AuthorityKey.FILE and environment.name != ENVIRONMENT_WITH_FILE_KEYS:
         raise RefusedError(

@@ -4,6 +4,7 @@ Pure: a builder without a signature comes out. Every profile signs with ECDSA P-
 TLS stack of ours and AWS KMS have in common.
 """
 
+import ipaddress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocol.device_id import DeviceId
+from protocol.hostnames import DEVICE_ZONE_LABEL, device_hostname
 
 BACKDATE = timedelta(hours=1)
 """How far before now a certificate begins: whoever checks it may have a slow clock. Let's Encrypt does the same."""
@@ -21,6 +23,9 @@ BIRTH_LIFETIME = timedelta(days=5479)
 outlast it. The issuing authority must last longer."""
 MAX_NAME_CHARACTERS = 64
 """RFC 5280, appendix A.1: ub-common-name and ub-organization-name."""
+
+_NO_ADDRESS = [x509.IPAddress(ipaddress.ip_network(every)) for every in ("0.0.0.0/0", "::/0")]
+"""A permitted DNS name says nothing of addresses (RFC 5280, section 4.2.1.10), so those are excluded."""
 
 DevicePublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 _SECOND = timedelta(seconds=1)
@@ -120,10 +125,70 @@ def device_builder(
     )
 
 
+def gateway_authority_builder(
+    *, name: x509.Name, public_key: ec.EllipticCurvePublicKey, domain: str, validity: Validity, serial: int
+) -> x509.CertificateBuilder:
+    """The authority of gateways: its own root, so that devices can trust it without trusting any other of ours.
+
+    It may sign servers alone, and only under `gw.<domain>`: whoever stole its key is still no cluster.
+    """
+    builder = _builder(subject=name, issuer=name, public_key=public_key, validity=validity, serial=serial)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
+    return (
+        _authority(builder, path_length=0)
+        .add_extension(_gateway_reach(domain), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+    )
+
+
+def is_limited_to_gateways(authority: x509.Certificate, domain: str) -> bool:
+    """Whether an authority may sign names of devices of the domain, and no others."""
+    try:
+        return authority.extensions.get_extension_for_class(x509.NameConstraints).value == _gateway_reach(domain)
+    except x509.ExtensionNotFound:
+        return False
+
+
+def gateway_builder(
+    *,
+    device: DeviceId,
+    domain: str,
+    public_key: ec.EllipticCurvePublicKey,
+    issuer: x509.Certificate,
+    validity: Validity,
+    serial: int,
+) -> x509.CertificateBuilder:
+    """The server certificate of a gateway: it is the host with the device's own name, and no other.
+
+    The subject is a short text for people; who verifies reads the alternative name (RFC 9525, section 2).
+    """
+    builder = _builder(
+        subject=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gateway of {device}"[:MAX_NAME_CHARACTERS])]),
+        issuer=issuer.subject,
+        public_key=public_key,
+        validity=validity,
+        serial=serial,
+    )
+    hostname = x509.SubjectAlternativeName([x509.DNSName(device_hostname(device, domain))])
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(hostname, critical=False)
+        .add_extension(issuer_key_identifier(issuer), critical=False)
+    )
+
+
 def issuer_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     """What a certificate says of its issuer's key."""
     identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+
+def _gateway_reach(domain: str) -> x509.NameConstraints:
+    devices = x509.DNSName(f"{DEVICE_ZONE_LABEL}.{domain}")
+    return x509.NameConstraints(permitted_subtrees=[devices], excluded_subtrees=_NO_ADDRESS)
 
 
 def _builder(

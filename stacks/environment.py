@@ -18,6 +18,11 @@ MAX_PINNED_DEVICES = 200
 """Design decision 5: what a reviewer can still see; more belongs to `fleet route`."""
 
 
+GATEWAY_AUTHORITY = "gateway"
+"""The one authority that signs servers: gateways that a device is redirected to, under `gw.<domain>`. It signs no
+device, and AWS IoT never hears of it."""
+
+
 class Frozen(BaseModel):
     """A value of the stack file: unknown keys are refused, nothing is coerced, nothing changes afterwards."""
 
@@ -174,11 +179,17 @@ class Environment(Frozen):
     clusters: dict[Label, Cluster]
     default: Default
     authorities: dict[Label, Authority]
+    """Of suppliers and lines, and `gateway` where devices may be redirected to a gateway on a desk."""
     models: dict[Label, HardwareModel]
     alarms: AlarmThresholds
     firmware: Firmware
     routing: Routing = Routing()
     pins: tuple[Pin, ...] = Field(default=(), strict=False)
+
+    @property
+    def issuing(self) -> dict[str, Authority]:
+        """The authorities that sign devices."""
+        return {name: authority for name, authority in self.authorities.items() if name != GATEWAY_AUTHORITY}
 
 
 class CaCertificate(Frozen):

@@ -15,8 +15,9 @@ from provisioning.commands.options import AsJson, OutputsFile, now, outputs_of
 from provisioning.commands.telling import errors_told, tell_rows
 from provisioning.errors import RefusedError
 from provisioning.kms_keys import kms_signer
+from provisioning.kms_signer import KmsSigner
 from provisioning.passphrase import PASSPHRASE_VARIABLE, Passphrase, given_passphrase, kept_passphrase
-from stacks.environment import AuthorityKey
+from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey
 from stacks.load import AUTHORITIES, load_environment
 
 
@@ -29,7 +30,7 @@ def ceremony(
     outputs: OutputsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the root and the issuing authorities that FILE names; keep those that stand. A rerun is harmless."""
+    """Make the root and the authorities that FILE names; keep those that stand. A rerun is harmless."""
     with errors_told():
         plan = read_ceremony_file(file)
         environment = load_environment(plan.environment, today=None)
@@ -42,6 +43,8 @@ def ceremony(
                 out=out or AUTHORITIES / plan.environment,
                 root_passphrase=_passphrase(plan, factory),
                 kms_keys=_kms_keys(plan, outputs),
+                domain=environment.domain,
+                gateway_signer=_gateway_signer(plan, outputs),
                 now=now(),
                 new_serial=x509.random_serial_number,
             ),
@@ -64,6 +67,13 @@ def _kms_keys(plan: CeremonyFile, path: Path | None) -> dict[str, ec.EllipticCur
     wanted = [name for name, authority in plan.issuing.items() if authority.key is AuthorityKey.KMS]
     cloud = Cloud.from_environment()
     return {name: kms_signer(name, outputs, path, cloud).public_key() for name in wanted}
+
+
+def _gateway_signer(plan: CeremonyFile, path: Path | None) -> KmsSigner | None:
+    if plan.gateway is None or plan.gateway.key is not AuthorityKey.KMS:
+        return None
+    outputs = None if path is None else outputs_of(plan.environment, path)
+    return kms_signer(GATEWAY_AUTHORITY, outputs, path, Cloud.from_environment())
 
 
 def _passphrase(plan: CeremonyFile, factory: Path) -> Passphrase:

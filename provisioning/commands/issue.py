@@ -1,5 +1,6 @@
 """`python -m provisioning issue`: one identity for one device."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from provisioning.profile import BIRTH_LIFETIME
 from provisioning.request import MAX_CSR_BYTES, Request
 from provisioning.signer import Signer
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
-from stacks.environment import AuthorityKey, Environment
+from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey, CaCertificate, Environment
 from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
 
 
@@ -67,7 +68,10 @@ def issue(
         )
         check_folder(out, order.device)
         anchors = amazon_trust_anchors() if trust_anchors is None else read_trust_anchors(trust_anchors)
-        ready = _authority(environment, order.authority, factory, authorities or AUTHORITIES / stack, outputs)
+        certificates = find_ca_certificates(environment, authorities or AUTHORITIES / stack, today=now().date())
+        if (gateway := certificates.get(GATEWAY_AUTHORITY)) is not None:
+            anchors += gateway.pem.encode("ascii")
+        ready = _authority(environment, order.authority, factory, certificates, outputs)
         request = _request(order, csr, out)
         with Ledger.open(factory, environment.name, create=True) as ledger:
             identity = issue_identity(
@@ -105,12 +109,16 @@ def _request(order: Order, csr: Path | None, out: Path) -> Request:
 
 
 def _authority(
-    environment: Environment, name: str, factory: Path, authorities: Path, outputs: Path | None
+    environment: Environment,
+    name: str,
+    factory: Path,
+    certificates: Mapping[str, CaCertificate],
+    outputs: Path | None,
 ) -> IssuingAuthority:
-    found = find_ca_certificates(environment, authorities, today=now().date()).get(name)
+    found = certificates.get(name)
     if found is None:
         raise RefusedError(
-            f"{authorities / name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
+            f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
             f"of certificates as --authorities"
         )
     return IssuingAuthority.ready(

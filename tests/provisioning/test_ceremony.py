@@ -109,6 +109,8 @@ def hold_in(
             out=folder / "authorities",
             root_passphrase=given_passphrase(lambda: passphrase),
             kms_keys={"line-a": key},
+            domain="iot-dev.example.com",
+            gateway_signer=None,
             now=now(),
             new_serial=x509.random_serial_number,
         ),

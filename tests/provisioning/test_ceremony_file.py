@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.ceremony_file import CeremonyFile, disagreements, read_ceremony_file
+from stacks.environment import GATEWAY_AUTHORITY
 from stacks.errors import StackError
 from stacks.load import STACKS, load_environment
 from tests.provisioning.factory import Factory
@@ -107,7 +108,8 @@ def test_the_ceremony_of_every_stack_names_exactly_the_stacks_authorities(stack:
     environment = load_environment(stack, today=date(2026, 11, 23))
     assert ceremony.environment == stack
     assert disagreements(ceremony, environment) == ()
-    assert set(ceremony.issuing) == set(environment.authorities)
+    assert set(ceremony.issuing) == set(environment.issuing)
+    assert (ceremony.gateway is not None) is (GATEWAY_AUTHORITY in environment.authorities)
 
 
 @pytest.mark.parametrize(
