@@ -48,8 +48,8 @@ class Waits:
     stable: timedelta = timedelta(seconds=60)
     """How long a connection in the target must have lasted to count (protocol.traffic: STABLE_AFTER)."""
     presence_lag: timedelta = PRESENCE_LAG
-    """How old the answer to "who is connected" may be. A run that finds a device asked by an earlier one waits this
-    long before it believes that the asking came to nothing."""
+    """How old the answer to "who is connected" may be. A connection counts as stable, and an earlier run's asking as
+    one that came to nothing, only if it still looks so this much later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +171,13 @@ def _first_asking(moving: Moving, here: Sighting | None, now: datetime, waits: W
 
 
 def _confirm(moving: Moving, now: datetime, waits: Waits) -> Step:
-    """Until it has stayed in the target. It is not asked again: it knew the way, and left by itself."""
+    """Until it has stayed in the target, also by an answer as old as answers may be.
+
+    It is not asked again: it knew the way, and left by itself.
+    """
     here = _connection(moving)
-    if here is not None and here.cluster in moving.destinations and now >= here.since + waits.stable:
+    stayed = waits.stable + waits.presence_lag
+    if here is not None and here.cluster in moving.destinations and now >= here.since + stayed:
         former = sorted({seen.cluster for seen in moving.sightings} - {here.cluster})
         return SetState(State.SETTLED, tuple(former))
     if now >= _deadline(moving, waits):

@@ -1,4 +1,7 @@
-"""Presence in memory: one cluster with connections that begin and end, and an index that learns of it late."""
+"""Presence in memory: one cluster with connections that begin and end, and an index that learns of it late.
+
+A lag that changes from look to look makes the index go back in time as well, as late and swapped events do.
+"""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -10,11 +13,11 @@ from protocol.device_id import DeviceId
 
 @dataclass
 class MemoryPresence:
-    """One cluster. `lag`: how much later than the truth the index answers."""
+    """One cluster. `lag`: how old what the index answers is, asked at each look."""
 
     cluster: str
     clock: Callable[[], datetime]
-    lag: timedelta = timedelta(0)
+    lag: Callable[[], timedelta] = timedelta
     facts: dict[DeviceId, list[Sighting]] = field(default_factory=dict)
     """Every connection's beginning and end, oldest first."""
     asked: list[tuple[datetime, DeviceId]] = field(default_factory=list)
@@ -35,7 +38,7 @@ class MemoryPresence:
         return bool(facts) and facts[-1].connected
 
     def look(self, devices: Collection[DeviceId], *, only_connected: bool) -> dict[DeviceId, Sighting]:
-        horizon = self.clock() - self.lag
+        horizon = self.clock() - self.lag()
         known = {}
         for device in devices:
             seen = [fact for fact in self.facts.get(device, []) if fact.since <= horizon]

@@ -29,6 +29,7 @@ T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SETTLED = T0 + WAITS.settle
 LATE = T0 + WAITS.arrive_within
 LAG = T0 + WAITS.presence_lag
+STAYED = WAITS.stable + WAITS.presence_lag
 
 
 def connected(cluster: str, since: datetime = T0 - timedelta(hours=1)) -> Sighting:
@@ -109,11 +110,11 @@ ENDLESS_QUEUE = T0 + timedelta(days=1)
         pytest.param(resumed(NEW), T0 + 6 * SECOND, SetState(State.ARRIVED), id="it came meanwhile"),
         # arrived
         pytest.param(
-            moving(State.ARRIVED, NEW), NEW.since + WAITS.stable - SECOND, Watch(), id="it has not stayed yet"
+            moving(State.ARRIVED, NEW), NEW.since + STAYED - SECOND, Watch(), id="it has not stayed yet"
         ),
         pytest.param(
             moving(State.ARRIVED, gone("eu1", T0), NEW),
-            NEW.since + WAITS.stable,
+            NEW.since + STAYED,
             SetState(State.SETTLED, ("eu1",)),
             id="it stays: the former cluster forgets it",
         ),
