@@ -190,7 +190,8 @@ def _next_asking(moving: Moving, here: Sighting, now: datetime, waits: Waits) ->
 
     Of an earlier run's first asking it is known only that it was about to be made. The connection tells the rest: one
     that began before was never dropped, so that asking never happened; one that began after, but before a second was
-    due, was dropped once; a later one may have been dropped twice, and is left alone.
+    due, was dropped once; a later one may have been dropped twice, and is left alone: better moved back than dropped
+    a third time.
     """
     if moving.asks:
         is_due = moving.asked_at is not None and now >= moving.asked_at + waits.settle

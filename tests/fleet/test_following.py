@@ -69,6 +69,7 @@ class World:
     drops: Counter[DeviceId] = field(default_factory=Counter)
     kills: list[int] = field(default_factory=list)
     until_kill: int | None = None
+    times_killed: int = 0
 
     def __post_init__(self) -> None:
         self.clusters = {
@@ -103,6 +104,7 @@ class World:
             self.until_kill -= 1
             if self.until_kill < 0:
                 self.until_kill = self.kills.pop(0) if self.kills else None
+                self.times_killed += 1
                 raise KilledError
 
     def later(self, delay: timedelta, happens: Callable[[], None]) -> None:
@@ -252,7 +254,11 @@ def held(world: World, followed: Followed) -> None:
     assert all(times <= MAX_ASKS for times in asked.values()), "no device is made to reconnect a third time"
     for device, habit in world.habits.items():
         route = world.table.routes[device]
-        if habit in SETTLES:
+        if habit is Habit.HELD_BACK_ONCE and world.times_killed > 1:
+            # Two runs may have died over its first asking. Then it is not known to have been asked once only, and it is
+            # moved back rather than dropped a third time.
+            assert device in {*followed.settled, *followed.returned}
+        elif habit in SETTLES:
             assert device in followed.settled, habit
         elif habit in UNSEEN:
             assert device in followed.unseen, habit
@@ -284,6 +290,7 @@ def test_every_device_ends_in_exactly_one_way_however_late_presence_is_and_where
     world.until_kill = world.kills.pop(0) if world.kills else None
     followed = follow_through_kills(world, [downtime for _, downtime in kills])
     held(world, followed)
+    world.until_kill = None
     again = follow(world)
     assert (again.settled, again.returned) == (followed.settled, followed.returned), "a rerun changes nothing"
 
