@@ -151,7 +151,8 @@ class Agent:
         if self.failures == self.settings.attempts:
             raise CannotConnectError(reason)
         was_admitted = self.server_name in state.admitted_by
-        delay = retry_delay(self.failures - 1, self.random, was_ever_admitted=was_admitted)
+        window = self.bundle.reconnect_window
+        delay = retry_delay(self.failures - 1, self.random, was_ever_admitted=was_admitted, window=window)
         self.emit(
             {
                 "event": "failed",

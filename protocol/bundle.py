@@ -6,12 +6,14 @@
 - `trust-anchors.pem`: the roots the device accepts for servers
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.device_id import DeviceId, parse_device_id
+from protocol.traffic import SAFE_RECONNECT_WINDOW, SHORTEST_RECONNECT_WINDOW
 
 BUNDLE_FILE = "bundle.json"
 CHAIN_FILE = "device.chain.pem"
@@ -20,6 +22,8 @@ TRUST_ANCHORS_FILE = "trust-anchors.pem"
 
 MQTT_TLS_PORT = 8883
 """IANA: secure-mqtt."""
+LONGEST_RECONNECT_WINDOW = timedelta(days=1)
+"""A device told to wait longer is lost rather than spread."""
 
 
 class Topics(BaseModel):
@@ -44,6 +48,16 @@ class Bundle(BaseModel):
     """The name the device dials; which server name it expects there is `protocol.hostnames.server_name`."""
     port: Annotated[int, Field(ge=1, le=65535)] = MQTT_TLS_PORT
     topics: Topics
+    reconnect_window_seconds: Annotated[
+        int,
+        Field(ge=SHORTEST_RECONNECT_WINDOW.total_seconds(), le=LONGEST_RECONNECT_WINDOW.total_seconds()),
+    ] = int(SAFE_RECONNECT_WINDOW.total_seconds())
+    """How wide the fleet spreads its return after an outage (`protocol.traffic.reconnect_window`)."""
+
+    @property
+    def reconnect_window(self) -> timedelta:
+        """The window, as a time."""
+        return timedelta(seconds=self.reconnect_window_seconds)
 
     @property
     def device_id(self) -> DeviceId:

@@ -53,6 +53,7 @@ class Broker:
             domain=DOMAIN,
             hostname=f"{device}.gw.{DOMAIN}",
             topics=Topics(batch=batch_topic(identity), commands=command_filter(identity)),
+            reconnect_window_seconds=30,
         )
         (folder / BUNDLE_FILE).write_text(document.model_dump_json())
         return folder

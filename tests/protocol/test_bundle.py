@@ -12,6 +12,7 @@ from protocol.bundle import BUNDLE_FILE, MQTT_TLS_PORT, Bundle, Topics, read_bun
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
 from protocol.topics import batch_topic, command_filter
+from protocol.traffic import SAFE_RECONNECT_WINDOW
 from tests.protocol.test_device_id import DEVICE_IDS
 
 
@@ -38,6 +39,11 @@ def test_a_bundle_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert read.port == 8883, "IANA: secure-mqtt"
 
 
+def test_a_bundle_of_before_there_was_a_window_has_the_safe_one(tmp_path: Path) -> None:
+    older = bundle().model_dump_json(exclude={"reconnect_window_seconds"})
+    assert read_bundle(written(tmp_path, older)).reconnect_window == SAFE_RECONNECT_WINDOW
+
+
 @given(DEVICE_IDS, st.integers(min_value=1, max_value=65535))
 def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -> None:
     made = bundle(device, port)
@@ -53,6 +59,8 @@ def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -
         ({"port": 65536}, "port"),
         ({"port": "8883"}, "port"),
         ({"key": "secret"}, "key"),
+        ({"reconnect_window_seconds": 29}, "reconnect_window_seconds"),
+        ({"reconnect_window_seconds": 86401}, "reconnect_window_seconds"),
         ({"topics": {"batch": "dt/device1/batch"}}, "topics.commands"),
         ({"hostname": None}, "hostname"),
     ],

@@ -1,11 +1,14 @@
+import math
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import traffic
 
 NAT_TIMEOUT = timedelta(seconds=350)
+WINDOW = timedelta(seconds=1000)
 uniform = st.floats(min_value=0, max_value=1, exclude_max=True)
 
 
@@ -34,12 +37,53 @@ def test_the_bound_of_a_backoff_doubles_until_the_cap() -> None:
 
 @given(st.integers(0, traffic.ADMISSION_TRIES - 1), uniform)
 def test_a_new_identity_comes_back_within_a_minute_but_never_at_once(attempt: int, number: float) -> None:
-    delay = traffic.retry_delay(attempt, lambda: number, was_ever_admitted=False)
+    delay = traffic.retry_delay(attempt, lambda: number, was_ever_admitted=False, window=WINDOW)
     assert timedelta(seconds=1) <= delay <= timedelta(seconds=48)
 
 
 @given(st.integers(0, 100), uniform)
 def test_quick_tries_are_for_new_identities_only_and_end(attempt: int, number: float) -> None:
-    late = traffic.retry_delay(attempt + traffic.ADMISSION_TRIES, lambda: number, was_ever_admitted=False)
+    quick_no_more = attempt + traffic.ADMISSION_TRIES
+    late = traffic.retry_delay(quick_no_more, lambda: number, was_ever_admitted=False, window=WINDOW)
     assert late == traffic.backoff_delay(attempt, lambda: number)
-    assert traffic.retry_delay(attempt, lambda: number, was_ever_admitted=True) == late
+    known = traffic.retry_delay(attempt, lambda: number, was_ever_admitted=True, window=WINDOW)
+    assert known == traffic.reconnect_delay(attempt, lambda: number, WINDOW)
+
+
+@given(st.integers(1, 1000), uniform)
+def test_a_known_device_keeps_its_place_in_the_window(attempt: int, number: float) -> None:
+    assert timedelta(0) <= traffic.reconnect_delay(0, lambda: number, WINDOW) <= WINDOW
+    assert traffic.reconnect_delay(attempt, lambda: number, WINDOW) == WINDOW, "a shorter wait would crowd the others"
+
+
+@pytest.mark.parametrize(
+    ("devices", "connects_per_second", "seconds"),
+    [
+        (100_000, 500, 250),
+        (500_000, 500, 1250),
+        (1_000_000, 500, 2500),
+        (1_000_000, 3_000, 366),
+        (12_000, 500, 30),
+        (12_001, 500, 31),
+        (1, 500, 30),
+        (1, 1, 30),
+    ],
+)
+def test_the_window_is_that_of_the_fleet_and_the_quota(devices: int, connects_per_second: int, seconds: int) -> None:
+    assert traffic.reconnect_window(devices, connects_per_second) == timedelta(seconds=seconds)
+
+
+@given(st.integers(1, 10**8), st.integers(1, 10**5))
+def test_random_peaks_of_the_window_stay_below_the_quota(devices: int, connects_per_second: int) -> None:
+    rate = devices / traffic.reconnect_window(devices, connects_per_second).total_seconds()
+    assert rate + traffic.PEAK_DEVIATIONS * math.sqrt(rate) <= connects_per_second * (1 + 1e-9)
+
+
+@given(st.integers(1, 10**8), st.integers(1, 10**5))
+def test_more_devices_never_narrow_the_window_and_more_connects_never_widen_it(devices: int, rate: int) -> None:
+    window = traffic.reconnect_window(devices, rate)
+    assert traffic.reconnect_window(devices + 1, rate) >= window >= traffic.reconnect_window(devices, rate + 1)
+
+
+def test_a_device_that_was_told_no_window_is_safe_in_the_largest_fleet_of_one_account() -> None:
+    assert traffic.reconnect_window(500_000, 500) == traffic.SAFE_RECONNECT_WINDOW
