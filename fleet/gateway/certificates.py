@@ -91,7 +91,15 @@ def admitted_clients(
     signer = FileSigner(key)
     name = authority_name(f"who may call the gateway of {device}"[:64], "Flotilla gateway")
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    root_builder = _authority(name, name, key.public_key(), identifier, validity, new_serial(), path_length=1)
+    root_builder = _authority(
+        subject=name,
+        issuer=name,
+        public_key=key.public_key(),
+        identifier=identifier,
+        validity=validity,
+        serial=new_serial(),
+        path_length=1,
+    )
     root = certify(to_be_signed(root_builder), signer)
     only = x509.NameConstraints(permitted_subtrees=[x509.DirectoryName(device_name(device))], excluded_subtrees=None)
     vouched = []
@@ -100,7 +108,15 @@ def admitted_clients(
         public_key = certificate.public_key()
         if not isinstance(public_key, ec.EllipticCurvePublicKey):
             raise RefusedError(f"authority {certificate.subject.rfc4514_string()}: has no EC key, as ours do")
-        builder = _authority(certificate.subject, name, public_key, named, validity, new_serial(), path_length=0)
+        builder = _authority(
+            subject=certificate.subject,
+            issuer=name,
+            public_key=public_key,
+            identifier=named,
+            validity=validity,
+            serial=new_serial(),
+            path_length=0,
+        )
         builder = builder.add_extension(only, critical=True).add_extension(issuer_key_identifier(root), critical=False)
         vouched.append(certify(to_be_signed(builder), signer))
     return (root, *vouched)
@@ -116,7 +132,14 @@ def bridge_certificate(
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gateway of {device}"[:64])])
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     builder = (
-        _begun(name, name, key.public_key(), identifier, validity, new_serial())
+        _begun(
+            subject=name,
+            issuer=name,
+            public_key=key.public_key(),
+            identifier=identifier,
+            validity=validity,
+            serial=new_serial(),
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
@@ -125,17 +148,24 @@ def bridge_certificate(
 
 
 def _authority(
+    *,
     subject: x509.Name,
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
     identifier: x509.SubjectKeyIdentifier,
     validity: Validity,
     serial: int,
-    *,
     path_length: int,
 ) -> x509.CertificateBuilder:
     return (
-        _begun(subject, issuer, public_key, identifier, validity, serial)
+        _begun(
+            subject=subject,
+            issuer=issuer,
+            public_key=public_key,
+            identifier=identifier,
+            validity=validity,
+            serial=serial,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(_usage(key_cert_sign=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
@@ -143,6 +173,7 @@ def _authority(
 
 
 def _begun(
+    *,
     subject: x509.Name,
     issuer: x509.Name,
     public_key: ec.EllipticCurvePublicKey,
