@@ -19,6 +19,7 @@ from device.enrolment import EnrolmentError, make_request
 from device.resolution import HostPort
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, read_bundle
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
+from protocol.traffic import ROUTE_WATCH
 
 BAD_INPUT = 2
 NOT_DELIVERED = 3
@@ -56,6 +57,9 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     batches: Annotated[int | None, typer.Option(min=1, help="Stop after so many acknowledged batches.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows a batch; else 45 + random(30) s.")] = None,
     sample_every: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds between two rows.")] = 1.0,
+    watch_route_every: Annotated[
+        float, typer.Option(min=1, max=86400, help="Seconds between two looks at where its own name leads.")
+    ] = ROUTE_WATCH.total_seconds(),
     attempts: Annotated[
         int | None, typer.Option(min=1, help="Failures in a row before it gives up; else never.")
     ] = None,
@@ -72,6 +76,7 @@ def run(  # noqa: PLR0917 - typer gives every option by name
             batches=batches,
             rows=rows,
             sample_every=timedelta(seconds=sample_every),
+            watch_route_every=timedelta(seconds=watch_route_every),
             attempts=attempts,
         )
     except ValueError as error:
@@ -125,6 +130,8 @@ _LINES = {
     "resolved": lambda e: "resolved      " + " -> ".join(e["chain"]),
     "trusted": lambda e: f"server        is trusted, {e['tls']}, {e['cipher']}",
     "connected": lambda e: f"connected     to {e['server_name']}",
+    "moved": lambda e: f"moved         from {e['from']} to {e['to']}: its name leads there now",
+    "route_unknown": lambda e: f"stays         at {e['server_name']}: {e['reason']}",
     "failed": lambda e: f"{_cause(e):<13} {e['reason']}; again in {e['retry_in_seconds']} s",
     "acknowledged": lambda e: (
         f"acknowledged  rows {e['first']} to {e['last']}: {e['measurements']} measurements in {e['bytes']} bytes"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from awscrt import http, mqtt5
+from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
 from awsiot import mqtt5_client_builder
 
@@ -85,6 +85,11 @@ class Connection:
         """Whether the session still stands, as far as this side knows."""
         return not self._ended.done()
 
+    @property
+    def was_dismissed(self) -> bool:
+        """Whether the broker's administrator sent this device away (MQTT 5, section 3.14.2.1); the broker is up."""
+        return self._ended.done() and mqtt5.DisconnectReasonCode.ADMINISTRATIVE_ACTION.name in self._ended.result()
+
     def wait_ended(self, timeout_seconds: float) -> str | None:
         """Why the session ended; nothing if it still stands after the time."""
         try:
@@ -119,6 +124,7 @@ def connect(
         port=port,
         ca_filepath=str(credentials.trust_anchors),
         client_id=client_id,
+        client_bootstrap=_fresh_bootstrap(),
         keep_alive_interval_sec=int(KEEP_ALIVE.total_seconds()),
         http_proxy_options=_tunnel(proxy),
         enable_metrics_collection=False,
@@ -140,6 +146,12 @@ def connect(
         client.stop()
         raise failure
     return Connection(client, ended)
+
+
+def _fresh_bootstrap() -> Any:
+    """A resolver of this connection's own: the library's shared one keeps an address, the old one too, for 30 s."""
+    loops = io.EventLoopGroup.get_or_create_static_default()
+    return io.ClientBootstrap(loops, io.DefaultHostResolver(loops))
 
 
 def _tunnel(proxy: HostPort | None) -> Any:

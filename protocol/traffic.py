@@ -42,6 +42,17 @@ at 500 connects/s (AWS IoT Core quotas)."""
 STABLE_AFTER = timedelta(seconds=60)
 """A connection that lasted this long starts the backoff anew; a shorter one counts as a failed try."""
 
+DISMISSED_RETURN = timedelta(seconds=2)
+"""After a cluster sent this one device away: the upper bound of the wait before one quick try. Only the reason code for
+an administrator's action counts (MQTT 5, section 3.14.2.1: 0x98), which the tools give to few devices a second. A
+cluster that fails or is restarted drops everyone, with another code or none, and then the fleet's window holds."""
+
+ROUTE_WATCH = timedelta(minutes=5)
+ROUTE_WATCH_JITTER = timedelta(minutes=1)
+"""How often a connected device looks its own name up: 5 minutes, a minute more or less. A device that nobody asks to
+leave is in its new cluster within that and the TTL; a fleet of 100,000 makes 333 look-ups a second, spread over the
+resolvers of the world."""
+
 
 def publish_delay(random: Random) -> timedelta:
     """How long to wait before the next batch."""
@@ -68,8 +79,8 @@ def backoff_delay(attempt: int, random: Random) -> timedelta:
 def reconnect_window(devices: int, connects_per_second: int) -> timedelta:
     """How wide a fleet spreads its return over a cluster that takes `connects_per_second`, in whole seconds.
 
-    The fleet arrives at the rate whose random peaks stay below the quota: `PEAK_DEVIATIONS` standard deviations. That is
-    1.25 times the ideal `devices / connects_per_second` at 500 connects/s, and 1.10 times at 3,000; `fleet simulate`
+    The fleet arrives at the rate whose random peaks stay below the quota: `PEAK_DEVIATIONS` standard deviations. That
+    is 1.25 times the ideal `devices / connects_per_second` at 500 connects/s, and 1.10 times at 3,000; `fleet simulate`
     shows it. Delivered to each device in its bundle.
     """
     deviation = (math.sqrt(PEAK_DEVIATIONS**2 + 4 * connects_per_second) - PEAK_DEVIATIONS) / 2
@@ -96,3 +107,14 @@ def retry_delay(attempt: int, random: Random, *, was_ever_admitted: bool, window
     if attempt < ADMISSION_TRIES:
         return admission_delay(attempt, random)
     return backoff_delay(attempt - ADMISSION_TRIES, random)
+
+
+def dismissed_delay(random: Random) -> timedelta:
+    """The wait before the one quick try of a device that was sent away: half the bound, and as much again at random."""
+    return DISMISSED_RETURN / 2 + DISMISSED_RETURN / 2 * random()
+
+
+def route_watch_delay(random: Random, *, every: timedelta = ROUTE_WATCH) -> timedelta:
+    """How long until a connected device looks its name up again; the jitter keeps its share of `every`."""
+    share = ROUTE_WATCH_JITTER / ROUTE_WATCH
+    return every * (1 - share + 2 * share * random())

@@ -43,8 +43,10 @@ class Waits:
 
     settle: timedelta = timedelta(seconds=DEVICE_TTL_SECONDS) + RESOLVER_CACHE
     """From `pointed`, or an asking, until no resolver can still lead the device to where it was."""
-    arrive_within: timedelta = timedelta(minutes=15)
-    """From the asking until the move counts as failed: above the 600 s a device may back off (protocol.traffic)."""
+    arrive_within: timedelta = timedelta(minutes=25)
+    """From the asking until the move counts as failed. A device that knows it was sent away is back in seconds; one
+    that takes it for an outage comes back anywhere in its window of up to 1250 s (protocol.traffic), and then two
+    TTLs are left."""
     stable: timedelta = timedelta(seconds=60)
     """How long a connection in the target must have lasted to count (protocol.traffic: STABLE_AFTER)."""
     presence_lag: timedelta = PRESENCE_LAG

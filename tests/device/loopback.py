@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -87,6 +87,13 @@ def rrset_of(record: str) -> dns.rrset.RRset:
 @contextmanager
 def dns_server(*records: str, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[HostPort]:
     """Answers every question with these records, over UDP."""
+    with dns_server_of(records, rcode=rcode) as address:
+        yield address
+
+
+@contextmanager
+def dns_server_of(records: Sequence[str], *, rcode: dns.rcode.Rcode = dns.rcode.NOERROR) -> Iterator[HostPort]:
+    """The same, with records that may change while it serves."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.bind(("127.0.0.1", 0))
 

@@ -20,9 +20,10 @@ from device.connection import Connection, ConnectionFailedError, Credentials, Me
 from device.resolution import HostPort
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics, read_bundle
 from protocol.device_id import parse_device_id
+from protocol.measurement import Batch
 from protocol.telemetry import decode_batch
 from protocol.topics import batch_topic, command_filter, command_topic
-from tests.device.loopback import Authority, dns_server, tunnel_to
+from tests.device.loopback import Authority, dns_server, dns_server_of, tunnel_to
 
 pytestmark = pytest.mark.judge
 
@@ -212,6 +213,94 @@ def test_a_connection_that_the_broker_ends_is_not_dialled_again_at_once(broker: 
         assert running.run()["batches"] == 2
     assert [event["event"] for event in events][3:6] == ["acknowledged", "failed", "resolved"]
     assert events[4]["retry_in_seconds"] > 0, "a broker that ends every session must not meet the whole fleet at once"
+
+
+def test_a_session_cut_in_the_middle_loses_no_row_and_sends_the_same_batch_again(broker: Broker) -> None:
+    """The connection goes while a batch is on its way; whether it had arrived the device cannot know."""
+    events: list[dict[str, Any]] = []
+    heard: list[Message] = []
+    folder = broker.bundle("device12")
+    with network(broker, "device12") as (resolver, proxy):
+        listener = broker.connect("listener", proxy, heard)
+        listener.subscribe("dt/+/batch")
+        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=4, rows=5)
+        running.random = lambda: 0.01
+        delivering = running._deliver
+
+        def cut_once(connection: Connection, template: Batch) -> None:
+            if running.delivered == 2 and not any(event["event"] == "failed" for event in events):
+                connection.close()
+            delivering(connection, template)
+
+        running._deliver = cut_once  # type: ignore[method-assign]
+        summary = running.run()
+        _until(lambda: len({message.payload for message in heard}) == 4)
+        listener.close()
+    batches = {(batch.first, batch.last) for batch in (decode_batch(message.payload) for message in heard)}
+    assert [event["event"] for event in events].count("failed") == 1
+    assert batches == {(0, 4), (5, 9), (10, 14), (15, 19)}, "the interrupted rows go first, as the batch they were"
+    assert (summary["batches"], summary["dropped_rows"]) == (4, 0)
+
+
+def test_a_device_whose_session_ends_notices_while_it_gathers_rows(broker: Broker) -> None:
+    events: list[dict[str, Any]] = []
+    folder = broker.bundle("device13")
+    with network(broker, "device13") as (resolver, proxy):
+        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=2, rows=1000, attempts=1)
+
+        def take_over(_seconds: float) -> None:
+            if running.sequence == 1500:
+                broker.connect("device13", proxy, []).close()
+                time.sleep(0.3)
+
+        running.sleep = take_over
+        with pytest.raises(CannotConnectError):
+            running.run()
+    assert running.sequence < 1600, "it did not wait for the batch to be full"
+    assert running.waiting[0].sequence == 1000, "and kept every row that was not acknowledged"
+
+
+def test_a_connected_device_goes_where_its_name_leads_now_without_being_cut_off(broker: Broker) -> None:
+    """The new name is no server of this broker's certificate: what counts here is that it leaves by itself."""
+    events: list[dict[str, Any]] = []
+    folder = broker.bundle("device14")
+    records = [f"device14.gw.{DOMAIN}. 60 IN CNAME {SERVER}."]
+    with dns_server_of(records) as resolver, tunnel_to(broker.port) as (proxy, _asked):
+        watch = timedelta(milliseconds=1)
+        running = agent(
+            folder, events, proxy=proxy, resolver=resolver, batches=9, rows=2, attempts=1, watch_route_every=watch
+        )
+
+        def move(event: dict[str, Any]) -> None:
+            events.append(event)
+            if event["event"] == "acknowledged" and running.delivered == 3:
+                records[:] = [f"device14.gw.{DOMAIN}. 60 IN CNAME us1.clusters.{DOMAIN}."]
+
+        running.emit = move
+        with pytest.raises(CannotConnectError, match="Hostname mismatch"):
+            running.run()
+    told = [event["event"] for event in events]
+    assert told == ["resolved", "trusted", "connected", *["acknowledged"] * 3, "moved", "resolved"]
+    assert events[6] == {"event": "moved", "from": SERVER, "to": f"us1.clusters.{DOMAIN}"}
+
+
+def test_a_name_that_cannot_be_looked_up_is_no_reason_to_leave(broker: Broker) -> None:
+    events: list[dict[str, Any]] = []
+    folder = broker.bundle("device15")
+    records = [f"device15.gw.{DOMAIN}. 60 IN CNAME {SERVER}."]
+    with dns_server_of(records) as resolver, tunnel_to(broker.port) as (proxy, _asked):
+        watch = timedelta(milliseconds=1)
+        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=3, rows=2, watch_route_every=watch)
+
+        def lose_the_name(event: dict[str, Any]) -> None:
+            events.append(event)
+            records.clear()
+
+        running.emit = lose_the_name
+        assert running.run()["batches"] == 3
+    told = [event["event"] for event in events]
+    assert told.count("resolved") == told.count("connected") == 1
+    assert "route_unknown" in told
 
 
 def test_the_command_line_tells_events_as_json(broker: Broker) -> None:

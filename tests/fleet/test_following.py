@@ -332,7 +332,7 @@ def test_a_device_that_is_moved_on_while_it_is_followed_is_not_asked_any_more() 
         (Habit.IGNORES, "it came back to eu1, connected there since"),
         (Habit.REFUSED, "it vanished; last connected to eu1 until"),
         (Habit.LEAVES, "it vanished; last connected to eu1 until"),
-        (Habit.FLAPS, "it arrived in us1 and did not stay 60 s within 15 min"),
+        (Habit.FLAPS, "it arrived in us1 and did not stay 60 s within 25 min"),
     ],
 )
 def test_what_was_seen_of_a_device_that_did_not_come_is_written_into_its_history(habit: Habit, says: str) -> None:

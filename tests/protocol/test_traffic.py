@@ -87,3 +87,15 @@ def test_more_devices_never_narrow_the_window_and_more_connects_never_widen_it(d
 
 def test_a_device_that_was_told_no_window_is_safe_in_the_largest_fleet_of_one_account() -> None:
     assert traffic.reconnect_window(500_000, 500) == traffic.SAFE_RECONNECT_WINDOW
+
+
+@given(uniform)
+def test_a_device_looks_its_name_up_every_five_minutes_give_or_take_one(number: float) -> None:
+    assert timedelta(minutes=4) <= traffic.route_watch_delay(lambda: number) <= timedelta(minutes=6)
+    assert timedelta(seconds=4) <= traffic.route_watch_delay(lambda: number, every=timedelta(seconds=5))
+
+
+@given(uniform)
+def test_a_device_that_was_sent_away_is_back_soon_but_never_at_once(number: float) -> None:
+    quick = traffic.dismissed_delay(lambda: number)
+    assert timedelta(seconds=1) <= quick <= traffic.DISMISSED_RETURN, "AWS IoT takes 1 CONNECT a second and client id"
