@@ -200,7 +200,7 @@ def test_after_the_redirect_neither_side_of_the_gateway_verifies(
     chain = x509.load_pem_x509_certificates((factory.device(DEVICE) / "device.chain.pem").read_bytes())
     (tmp_path / "device.pem").write_bytes(chain[0].public_bytes(Encoding.PEM))
     (tmp_path / "line.pem").write_bytes(chain[1].public_bytes(Encoding.PEM))
-    questions = {
+    questions: dict[str, list[str | Path]] = {
         "server": ["-purpose", "sslserver", "-CAfile", factory.authorities / "gateway.pem", desk.folder / "server.pem"],
         "client": [
             *("-purpose", "sslclient", "-CAfile", desk.folder / "admitted-clients.pem"),
