@@ -1,19 +1,9 @@
 """Wildcards, chains and choices, first by hand, then against knot, which has answered for zones since 2011."""
 
-import contextlib
-import os
-import shutil
-import socket
-import subprocess
-import time
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import dns.exception
-import dns.flags
 import dns.message
-import dns.query
 import dns.rdatatype
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -21,6 +11,7 @@ from hypothesis import strategies as st
 
 from local.vantage import continent, nearest
 from local.zone import MAX_CHAIN, Answer, Outcome, RecordSet, Zone, ZoneError, normal
+from tests.knot import Knot, running_knot
 
 DOMAIN = "iot.example.com"
 SOA = RecordSet(DOMAIN, "SOA", 900, ("ns.example.com. admin.example.com. 1 7200 900 1209600 86400",))
@@ -201,94 +192,26 @@ zones = st.dictionaries(names, nodes, max_size=8)
 questions = st.lists(st.tuples(names, st.sampled_from(KINDS)), min_size=1, max_size=12)
 
 
+SERIALS = itertools.count(1)
+
+
 def record_sets(zone: dict[str, dict[str, tuple[str, ...]]]) -> list[RecordSet]:
     return [RecordSet(name, kind, 60, values) for name, node in zone.items() for kind, values in node.items()]
 
 
-def judge(program: str) -> str:
-    """Where a judge is; Debian puts servers where a user's PATH does not look."""
-    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    assert found, f"{program} is missing; install it with scripts/install-judges"
-    return found
-
-
-@dataclass
-class Knot:
-    """A knotd that serves one zone, given anew."""
-
-    folder: Path
-    port: int
-    serial: int = 0
-
-    def serve(self, records: Sequence[RecordSet]) -> None:
-        self.write(records)
-        self.control("-b", "zone-reload", ZONE)
-
-    def write(self, records: Sequence[RecordSet]) -> None:
-        self.serial += 1
-        lines = [
-            f"{ZONE}. 60 SOA ns.{ZONE}. admin.{ZONE}. {self.serial} 7200 900 1209600 60",
-            f"{ZONE}. 60 NS ns.example.",
-            *(f"{each.name}. {each.ttl} {each.type} {value}" for each in records for value in each.values),
-        ]
-        (self.folder / "zone").write_text("\n".join(lines) + "\n")
-
-    def control(self, *arguments: str) -> None:
-        command = [judge("knotc"), "-s", str(self.folder / "knot.sock"), *arguments]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
-
-    def wait(self, process: subprocess.Popen[bytes]) -> None:
-        """Until it answers; pytest's own time-out ends a wait for one that never does."""
-        while True:
-            assert process.poll() is None, (self.folder / "log").read_text()
-            with contextlib.suppress(OSError, EOFError, dns.exception.DNSException):
-                self.ask(ZONE, "SOA")
-                return
-            time.sleep(0.05)
-
-    def ask(self, name: str, kind: str) -> dns.message.Message:
-        query = dns.message.make_query(f"{name}.", kind)
-        query.flags = dns.flags.Flag(0)
-        return dns.query.tcp(query, "127.0.0.1", port=self.port, timeout=30)
-
-
-KNOT_CONFIGURATION = """
-server:
-    rundir: {folder}
-    listen: 127.0.0.1@{port}
-database:
-    storage: {folder}
-template:
-  - id: default
-    storage: {folder}
-    journal-content: none
-    zonefile-sync: -1
-zone:
-  - domain: {zone}
-    file: zone
-log:
-  - target: stderr
-    any: warning
-"""
-
-
 @pytest.fixture(scope="module")
 def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Knot]:
-    folder = tmp_path_factory.mktemp("knot")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (folder / "knot.conf").write_text(KNOT_CONFIGURATION.format(folder=folder, port=port, zone=ZONE))
-    found = Knot(folder, port)
-    found.write([])
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([judge("knotd"), "-c", str(folder / "knot.conf")], stdout=log, stderr=log)
-    try:
-        found.wait(process)
+    with running_knot(tmp_path_factory.mktemp("knot"), ZONE) as found:
         yield found
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+
+
+def zone_text(records: Sequence[RecordSet], serial: int) -> str:
+    lines = [
+        f"{ZONE}. 60 SOA ns.{ZONE}. admin.{ZONE}. {serial} 7200 900 1209600 60",
+        f"{ZONE}. 60 NS ns.example.",
+        *(f"{each.name}. {each.ttl} {each.type} {value}" for each in records for value in each.values),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def answer_of(message: dns.message.Message) -> tuple[int, set[tuple[str, str, str]]]:
@@ -316,7 +239,7 @@ def test_knot_gives_the_same_answer_for_every_zone_and_question(
     knot: Knot, zone: dict[str, dict[str, tuple[str, ...]]], questions: list[tuple[str, str]]
 ) -> None:
     records = record_sets(zone)
-    knot.serve(records)
+    knot.serve(zone_text(records, next(SERIALS)))
     ours = Zone(ZONE, records)
     for name, kind in questions:
         mine = ours.lookup(name, kind, vantage="eu-west-1")
