@@ -25,8 +25,6 @@ class Facts(NamedTuple):
     country: str
     """ISO 3166-1 alpha-2."""
     residency: str
-    current: Target
-    """Where the device is sent now."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +90,8 @@ class ByDevice:
 Policy = Fixed | Keep | Weighted | ByResidency | ByCountry | ByModel | ByDevice
 
 
-def allocate(policy: Policy, facts: Facts) -> Target:
-    """Where the device belongs."""
+def allocate(policy: Policy, facts: Facts) -> Target | None:
+    """Where the device belongs; none where it may stay wherever it is."""
     while True:
         match policy:
             case ByResidency():
@@ -109,7 +107,7 @@ def allocate(policy: Policy, facts: Facts) -> Target:
             case Fixed():
                 return policy.target
             case Keep():
-                return facts.current
+                return None
 
 
 def rendezvous(device: str, weights: Mapping[str, float]) -> str:

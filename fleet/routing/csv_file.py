@@ -1,0 +1,113 @@
+"""A CSV file (RFC 4180, UTF-8) as rows that know their lines, and everything that is wrong with it told at once."""
+
+import csv
+import heapq
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.errors import RefusedError
+
+MAX_SHOWN = 20
+"""Problems of one file told in full: a person mends the first few and asks again."""
+
+
+class Problems:
+    """What is wrong with what was asked for: the first lines in full, the rest counted."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._first: list[tuple[int, str]] = []
+        """A heap of negated lines: the last of those kept is on top."""
+        self.count = 0
+
+    def add(self, line: int, column: str, rule: str, way_out: str) -> None:
+        """`line` from 1, or 0 where there is no file but options; `column` may be empty."""
+        self.count += 1
+        place = f"{self._file}:{line}" if line else self._file
+        told = ": ".join(part for part in (place, column and f"column {column}", f"{rule}; {way_out}") if part)
+        if len(self._first) < MAX_SHOWN:
+            heapq.heappush(self._first, (-line, told))
+        else:
+            heapq.heappushpop(self._first, (-line, told))
+
+    def raise_any(self) -> None:
+        """`RefusedError` when there is any."""
+        if not self.count:
+            return
+        told = [text for _, text in sorted(self._first, key=lambda each: -each[0])]
+        if self.count > len(told):
+            told.append(f"{self._file}: and {self.count - len(told)} more")
+        raise RefusedError("\n".join(told))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where each column stands in a row; those that the file leaves out stand nowhere."""
+
+    places: Mapping[str, int]
+
+    def value(self, row: Sequence[str], column: str) -> str:
+        """The field, empty where the file has no such column."""
+        place = self.places.get(column)
+        return "" if place is None else row[place]
+
+
+def read_rows(
+    path: Path, *, required: Collection[str], optional: Collection[str], problems: Problems
+) -> Iterator[tuple[int, Columns, list[str]]]:
+    """Line, columns and fields of each row; a row that does not fit the header is told, and left out.
+
+    A line is the one the row begins in. Whatever keeps the rest from being read is told and ends the rows.
+    """
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            columns = _columns(next(reader, []), required, optional, problems)
+            if columns is None:
+                return
+            width = len(columns.places)
+            line = reader.line_num + 1
+            for row in reader:
+                if len(row) == width:
+                    yield line, columns, row
+                elif row:
+                    problems.add(line, "", f"has {len(row)} fields, the header {width}", "give every column a field")
+                line = reader.line_num + 1
+    except csv.Error as error:
+        problems.add(line, "", f"is not CSV ({error})", 'write quotes in a field twice, as "" (RFC 4180)')
+    except UnicodeDecodeError:
+        problems.add(_first_line_not_utf8(path), "", "is not UTF-8", "save the file as UTF-8")
+    except OSError as error:
+        raise RefusedError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from error
+
+
+def _columns(
+    header: Sequence[str], required: Collection[str], optional: Collection[str], problems: Problems
+) -> Columns | None:
+    known = ", ".join((*required, *optional))
+    wrong = False
+    for column in header:
+        if column not in required and column not in optional:
+            wrong = True
+            problems.add(1, repr(column), "is unknown", f"the first line names the columns: {known}")
+    for column in set(header):
+        if header.count(column) > 1:
+            wrong = True
+            problems.add(1, column, "is named twice", "name it once")
+    for column in required:
+        if column not in header:
+            wrong = True
+            problems.add(1, column, "is missing", f"the first line names the columns: {known}")
+    return None if wrong else Columns({column: place for place, column in enumerate(header)})
+
+
+def _first_line_not_utf8(path: Path) -> int:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 0
