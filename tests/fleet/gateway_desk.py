@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -97,15 +97,24 @@ def make_desk(factory: Factory, folder: Path, *, lasts: timedelta = timedelta(ho
 
 
 @contextmanager
-def running(folder: Path, port: int, *, variables: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    """The broker, started as its person would start it; its log goes to `broker.log` beside the folder."""
+def running(folder: Path, port: int, *, hosts: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """The broker, started as its person would start it; its log goes beside the folder, into `<folder>.log`.
+
+    `hosts`: names and addresses that this one process sees, in a mount namespace of its own (mosquitto resolves by
+    glibc's asynchronous calls, which no preloaded library reaches). Needs root.
+    """
+    command = [str(folder / START_FILE)]
+    if hosts is not None:
+        known = folder.parent / f"{folder.name}.hosts"
+        known.write_text("".join(f"{address} {name}\n" for name, address in hosts.items()), encoding="utf-8")
+        script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        command = ["unshare", "--mount", "sh", "-c", script, str(known), *command]
     log = (folder.parent / f"{folder.name}.log").open("w", encoding="utf-8")
     process = subprocess.Popen(
-        [folder / START_FILE],
+        command,
         stdout=log,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, **(variables or {})},
         start_new_session=True,
     )
     try:
