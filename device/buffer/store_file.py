@@ -1,0 +1,105 @@
+"""The buffer's SQLite file: how it is opened, checked, and put aside when it is damaged."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from device.buffer.capacity import CHECKPOINT_PAGES, PAGE_BYTES, Capacity
+from device.buffer.row import Priority
+
+STORE_FILE = "buffer.sqlite"
+QUARANTINE_FILE = "buffer.corrupt"
+"""The last damaged file, for whoever repairs the device; one, so that damage cannot fill the flash."""
+APPLICATION_ID = 0x464C5442
+"""Big-endian "FLTB" in SQLite's header: a file that is not ours is not written to."""
+SCHEMA_VERSION = 1
+
+_QUEUES = "".join(
+    f"CREATE TABLE queue_{priority:d} "
+    "(number INTEGER PRIMARY KEY, stamp INTEGER NOT NULL, checksum INTEGER NOT NULL, payload BLOB NOT NULL) STRICT;"
+    for priority in Priority
+)
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+{_QUEUES}
+CREATE TABLE segment (priority INTEGER NOT NULL, first INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    ahead INTEGER NOT NULL, PRIMARY KEY (priority, first)) STRICT, WITHOUT ROWID;
+CREATE TABLE dropped (reason TEXT PRIMARY KEY, rows INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+COMMIT;
+"""
+"""`segment`: from number `first` on, rows are of `epoch`, and their sequence is their number plus `ahead`."""
+
+
+class DamagedError(Exception):
+    """The file is not what was written; the message says how that was seen."""
+
+
+def open_store(folder: Path, capacity: Capacity) -> sqlite3.Connection:
+    """The checked file, made when there is none. `DamagedError`, or `sqlite3.Error` when the flash fails."""
+    connection = sqlite3.connect(folder / STORE_FILE, isolation_level=None, timeout=0, cached_statements=64)
+    try:
+        _configure(connection, capacity)
+        if _is_blank(connection):
+            connection.executescript(_SCHEMA)
+        _check(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        if is_damage(error):
+            raise DamagedError(str(error)) from error
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def quarantine(folder: Path) -> Path:
+    """Put the damaged file aside, in place of the one before; its log would only damage the next. `OSError`."""
+    target = folder / QUARANTINE_FILE
+    (folder / STORE_FILE).replace(target)
+    for suffix in ("-wal", "-shm", "-journal"):
+        (folder / f"{STORE_FILE}{suffix}").unlink(missing_ok=True)
+    return target
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the error says that the file's content is wrong, rather than that the flash does not take or give."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def _configure(connection: sqlite3.Connection, capacity: Capacity) -> None:
+    # Exclusive before the first access: then the log's index lives in memory, and there is no third file.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute(f"PRAGMA max_page_count = {capacity.pages}")
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"the file system gives journal mode {mode}, not a write-ahead log")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    # A page spilled before its commit would be written twice, and the log's bound with it.
+    connection.execute("PRAGMA cache_spill = OFF")
+    connection.execute("PRAGMA temp_store = MEMORY")
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    """Nothing in it and nobody's name on it: new, or cut off before it was made."""
+    run = connection.execute
+    return (
+        not run("SELECT count(*) FROM sqlite_schema").fetchone()[0] and not run("PRAGMA application_id").fetchone()[0]
+    )
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise DamagedError("the file is not a buffer of ours")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise DamagedError(f"the file has version {version}, expected {SCHEMA_VERSION}")
+    with closing(connection.execute("PRAGMA quick_check(1)")) as cursor:
+        found = cursor.fetchone()[0]
+    if found != "ok":
+        raise DamagedError(f"quick_check: {found}")
