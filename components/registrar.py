@@ -15,7 +15,7 @@ from components.function import Function, FunctionArgs
 from components.naming import Naming
 from components.policies.registrar import registrar_policy
 from components.policies.trust import IOT_SERVICE
-from protocol.admission import MANIFEST_KEY
+from protocol.admission import MANIFEST_DEVICE_INDEX, MANIFEST_DEVICE_KEY, MANIFEST_KEY
 
 REGISTERED_TOPIC = "$aws/events/certificates/registered"
 """AWS IoT announces `PENDING_ACTIVATION` here, below it one topic a CA certificate id (AWS IoT Developer Guide)."""
@@ -93,7 +93,21 @@ class Registrar(pulumi.ComponentResource):
             region=self._args.region,
             billing_mode="PAY_PER_REQUEST",
             hash_key=MANIFEST_KEY,
-            attributes=[aws.dynamodb.TableAttributeArgs(name=MANIFEST_KEY, type="S")],
+            attributes=[
+                aws.dynamodb.TableAttributeArgs(name=MANIFEST_KEY, type="S"),
+                aws.dynamodb.TableAttributeArgs(name=MANIFEST_DEVICE_KEY, type="S"),
+            ],
+            global_secondary_indexes=[
+                aws.dynamodb.TableGlobalSecondaryIndexArgs(
+                    name=MANIFEST_DEVICE_INDEX,
+                    key_schemas=[
+                        aws.dynamodb.TableGlobalSecondaryIndexKeySchemaArgs(
+                            attribute_name=MANIFEST_DEVICE_KEY, key_type="HASH"
+                        )
+                    ],
+                    projection_type="ALL",
+                )
+            ],
             point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
             server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True),
             deletion_protection_enabled=self._args.naming.protects,

@@ -14,6 +14,11 @@ from protocol.device_id import DeviceId, parse_device_id
 
 MANIFEST_KEY = "fingerprint"
 """The partition key of the manifest table, a string."""
+MANIFEST_DEVICE_INDEX = "device"
+"""The index that finds every identity of a device, so that nobody scans a fleet to learn about one. It follows the
+table within moments and cannot be read consistently (DynamoDB), so the registrar never decides by it."""
+MANIFEST_DEVICE_KEY = "device"
+"""The partition key of that index, a string: the field `device` of an entry."""
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 

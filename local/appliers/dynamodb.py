@@ -1,5 +1,6 @@
 """Amazon DynamoDB."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from local.appliers.applier import Answer, Applier, Request, gone
@@ -24,10 +25,7 @@ def _create_table(request: Request) -> Answer:
         extra["Tags"] = request.tags
     dynamodb.create_table(
         TableName=name,
-        AttributeDefinitions=[
-            {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
-            for attribute in inputs["attributes"]
-        ],
+        AttributeDefinitions=_attributes(inputs),
         KeySchema=_key_schema(inputs),
         BillingMode=inputs.get("billingMode", "PROVISIONED"),
         DeletionProtectionEnabled=inputs.get("deletionProtectionEnabled", False),
@@ -35,6 +33,10 @@ def _create_table(request: Request) -> Answer:
     )
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     return _set_upkeep(request, _describe(request, name))
+
+
+def _attributes(inputs: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"AttributeName": each["name"], "AttributeType": each["type"]} for each in inputs["attributes"]]
 
 
 def _key_schema(keyed: Any) -> list[dict[str, str]]:
@@ -76,9 +78,33 @@ def _update_table(request: Request, former: Answer) -> Answer:
     protection = request.inputs.get("deletionProtectionEnabled", False)
     dynamodb = request.client("dynamodb")
     dynamodb.update_table(TableName=former.id, DeletionProtectionEnabled=protection)
+    _update_indexes(request, former.id)
     if request.tags:
         dynamodb.tag_resource(ResourceArn=former.outputs["arn"], Tags=request.tags)
     return _set_upkeep(request, former)
+
+
+def _update_indexes(request: Request, name: str) -> None:
+    """Bring a table's indexes to what is asked, and leave its items alone. AWS changes one index a call."""
+    dynamodb = request.client("dynamodb")
+    table = dynamodb.describe_table(TableName=name)["Table"]
+    standing = {index["IndexName"]: _said_of(index) for index in table.get("GlobalSecondaryIndexes", [])}
+    wanted = {index["IndexName"]: index for index in map(_index, request.inputs.get("globalSecondaryIndexes", []))}
+    stale = [each for each in standing if each not in wanted or standing[each] != _said_of(wanted[each])]
+    changes: list[dict[str, Any]] = [{"Delete": {"IndexName": each}} for each in stale]
+    changes += [{"Create": wanted[each]} for each in wanted if each in stale or each not in standing]
+    for change in changes:
+        dynamodb.update_table(
+            TableName=name, AttributeDefinitions=_attributes(request.inputs), GlobalSecondaryIndexUpdates=[change]
+        )
+        dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def _said_of(index: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What an index is asked to be, apart from what DynamoDB says of its state."""
+    projection = index["Projection"]
+    keys = [(key["AttributeName"], key["KeyType"]) for key in index["KeySchema"]]
+    return keys, projection["ProjectionType"], sorted(projection.get("NonKeyAttributes", []))
 
 
 def _delete_table(request: Request, former: Answer) -> None:
@@ -95,9 +121,7 @@ APPLIERS = {
             "region",
             "hashKey",
             "rangeKey",
-            "attributes",
             "billingMode",
-            "globalSecondaryIndexes",
             "serverSideEncryption",
             "streamEnabled",
             "streamViewType",

@@ -1,6 +1,7 @@
 """Stack dev in the embedded AWS: every service is asked whether what the program wanted is really there."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from local.cloud import Cloud
 from local.deployment import Deployment
 from local.program import PROJECT_ROOT
 from local.state import read_state
+from protocol.admission import MANIFEST_DEVICE_INDEX, MANIFEST_DEVICE_KEY, ManifestEntry, Standing
+from protocol.device_id import parse_device_id
+from provisioning.manifest import Manifest
 from stacks.outputs import Outputs, read_outputs
 
 pytestmark = pytest.mark.cloud
@@ -128,6 +132,36 @@ def test_the_manifest_can_be_restored_and_the_lake_is_private(dev_desk: Deployme
     assert s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
     tags = {tag["Key"] for tag in s3.get_bucket_tagging(**bucket)["TagSet"]}
     assert {"environment", "component", "owner"} <= tags
+
+
+@pytest.mark.parametrize("cluster", ["eu1", "us1"])
+def test_the_manifest_is_asked_by_device_without_reading_it_whole(
+    dev_desk: Deployment, cloud: Cloud, cluster: str
+) -> None:
+    outputs = dev_desk.outputs.clusters[cluster]
+    dynamodb = cloud.client("dynamodb", outputs.region)
+    entries = [
+        ManifestEntry(
+            fingerprint=letter * 64,
+            device=parse_device_id(device),
+            model="fl100",
+            authority="line-a",
+            serial="1",
+            not_after=datetime(2040, 1, 1, tzinfo=UTC),
+            standing=Standing.GOOD,
+        )
+        for letter, device in (("a", "indexed1"), ("b", "indexed1"), ("c", "indexed2"))
+    ]
+    for entry in entries:
+        Manifest(dynamodb, outputs.manifest_table).tell(entry)
+    answer = dynamodb.query(
+        TableName=outputs.manifest_table,
+        IndexName=MANIFEST_DEVICE_INDEX,
+        KeyConditionExpression=f"{MANIFEST_DEVICE_KEY} = :device",
+        ExpressionAttributeValues={":device": {"S": "indexed1"}},
+    )
+    found = [ManifestEntry.from_item({name: value["S"] for name, value in item.items()}) for item in answer["Items"]]
+    assert sorted(found, key=lambda entry: entry.fingerprint) == entries[:2], "whole entries, of this device alone"
 
 
 def test_firmware_is_locked(dev_desk: Deployment, cloud: Cloud) -> None:

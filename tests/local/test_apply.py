@@ -72,6 +72,43 @@ def test_an_input_that_cannot_change_replaces_the_resource_and_renews_what_stand
     assert found["BlockPublicAcls"], "the new bucket would stand open without it"
 
 
+def table(*indexed: str, projection: str = "ALL") -> str:
+    attributes = ", ".join(f'{{"name": "{name}", "type": "S"}}' for name in ("id", *indexed))
+    indexes = ", ".join(
+        f'{{"name": "by-{name}", "key_schemas": [{{"attribute_name": "{name}", "key_type": "HASH"}}], '
+        f'"projection_type": "{projection}"}}'
+        for name in indexed
+    )
+    return f"""
+    aws.dynamodb.Table("kept", name="kept", billing_mode="PAY_PER_REQUEST", hash_key="id",
+        attributes=[{attributes}], global_secondary_indexes=[{indexes}])
+    """
+
+
+def test_an_index_of_a_table_comes_and_goes_and_the_items_stay(bench: Bench) -> None:
+    bench.apply(table())
+    dynamodb = bench.cloud.client("dynamodb", REGION)
+    dynamodb.put_item(TableName="kept", Item={"id": {"S": "1"}, "colour": {"S": "red"}})
+
+    def answers(name: str) -> list[str]:
+        found = dynamodb.query(
+            TableName="kept",
+            IndexName=f"by-{name}",
+            KeyConditionExpression="#key = :value",
+            ExpressionAttributeNames={"#key": name},
+            ExpressionAttributeValues={":value": {"S": "red"}},
+        )
+        return [item["id"]["S"] for item in found["Items"]]
+
+    assert bench.apply(table("colour")).actions() == {"kept": Action.UPDATED}, "as Pulumi does: the items are the fleet"
+    assert answers("colour") == ["1"], "items that were there before the index are in it"
+    bench.apply(table("colour", projection="KEYS_ONLY"))
+    bench.apply(table("shape"))
+    indexes = dynamodb.describe_table(TableName="kept")["Table"]["GlobalSecondaryIndexes"]
+    assert [index["IndexName"] for index in indexes] == ["by-shape"]
+    assert dynamodb.get_item(TableName="kept", Key={"id": {"S": "1"}})["Item"]["colour"]["S"] == "red"
+
+
 def test_what_the_program_no_longer_has_is_deleted_last_made_first(bench: Bench) -> None:
     bench.apply(
         queue("stays")
