@@ -86,7 +86,7 @@ def gateway_authority(
     known, found = environment.authorities.get(GATEWAY_AUTHORITY), certificates.get(GATEWAY_AUTHORITY)
     if known is None or found is None:
         raise RefusedError(
-            f"stack {environment.name} has no authority {GATEWAY_AUTHORITY} with a certificate; add it to the stack and "
+            f"stack {environment.name} has no authority {GATEWAY_AUTHORITY} with a certificate; add it to stack and "
             f"its ceremony, hold the ceremony, and issue devices anew: those without it cannot trust a gateway"
         )
     signer: Signer
