@@ -2,6 +2,8 @@
 
 import typer
 
+from fleet.commands.plan import plan
+
 route = typer.Typer(
     help="Move any device, lose none: plan, apply, roll back, check, explain.",
     no_args_is_help=True,
@@ -14,3 +16,5 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(route, name="route")
+
+route.command()(plan)

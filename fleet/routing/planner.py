@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from fleet.errors import RefusedError
 from fleet.routing.decisions import Asked, Decision, NoWay
@@ -16,7 +15,7 @@ from fleet.routing.places import Places
 from fleet.routing.plan import Change
 from fleet.routing.record_set import RecordSet, project
 from fleet.routing.route import Kind
-from fleet.routing.spool import Census, Standing
+from fleet.routing.spool import Census, Refusal, Standing
 from fleet.routing.target import Target
 
 FREE_DEVICES = 10
@@ -30,15 +29,6 @@ HEADROOM = 0.8
 """The share of a quota that a plan may fill: the rest is for devices that come back on their own."""
 KICKS_PER_SECOND = 50
 """Devices asked to reconnect a second: a tenth of the CONNECT quota, so that ordinary reconnects keep their room."""
-
-
-class Refusal(NamedTuple):
-    """A device that is left where it is, and why."""
-
-    device: str
-    before: Target
-    after: Target | None
-    reason: str
 
 
 @dataclass

@@ -39,6 +39,7 @@ CREATE TABLE wanted (
   device TEXT, line INTEGER, target TEXT, kind TEXT, owner TEXT, reason TEXT, expires TEXT, returns_to TEXT,
   PRIMARY KEY (device, line)
 ) WITHOUT ROWID;
+CREATE TABLE refused (device TEXT, target_before TEXT, target_after TEXT, reason TEXT);
 """
 _PUT_ROSTER = """
 INSERT INTO fleet VALUES (?, ?, ?, ?, ?, 0, 1, 0)
@@ -71,6 +72,16 @@ class Standing(NamedTuple):
     reason: str
     expires: datetime | None
     returns_to: Target
+
+
+class Refusal(NamedTuple):
+    """A device that is left where it is, and why."""
+
+    device: str
+    before: Target
+    after: Target | None
+    """None where nothing would take it."""
+    reason: str
 
 
 class Census(NamedTuple):
@@ -152,6 +163,27 @@ class Spool:
                 for row in rows
             ),
         )
+
+    def put_refused(self, refusal: Refusal) -> None:
+        """A device that is left where it is."""
+        after = refusal.after and str(refusal.after)
+        self._connection.execute(
+            "INSERT INTO refused VALUES (?, ?, ?, ?)", (refusal.device, str(refusal.before), after, refusal.reason)
+        )
+
+    def refused(self) -> Iterator[Refusal]:
+        """Those left where they are, in the order they were put."""
+        for device, before, after, reason in self._connection.execute("SELECT * FROM refused ORDER BY rowid"):
+            yield Refusal(device, _target(before), _target(after) if after else None, reason)
+
+    def forget_routes(self) -> None:
+        """Make room for all of them, after a few."""
+        self._connection.execute("DELETE FROM route")
+
+    def wanted_devices(self, most: int) -> tuple[DeviceId, ...] | None:
+        """The devices that are asked for, if they are at most so many."""
+        rows = self._connection.execute("SELECT DISTINCT device FROM wanted LIMIT ?", (most + 1,)).fetchall()
+        return tuple(device for (device,) in rows) if len(rows) <= most else None
 
     def members(self) -> Iterator[Standing]:
         """The fleet, in the order of devices."""

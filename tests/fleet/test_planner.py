@@ -24,7 +24,6 @@ from fleet.routing.planner import (
     FREE_DEVICES,
     KICKS_PER_SECOND,
     Limits,
-    Refusal,
     Tally,
     check_fleet,
     connections_after,
@@ -34,7 +33,7 @@ from fleet.routing.record_set import project
 from fleet.routing.requests import WantedRow
 from fleet.routing.roster import RosterRow
 from fleet.routing.route import Kind, Route, State
-from fleet.routing.spool import Census, Spool
+from fleet.routing.spool import Census, Refusal, Spool
 from fleet.routing.target import DEFAULT, Target
 from protocol.device_id import DeviceId
 from tests.fleet.memory_route_table import MemoryRouteTable
