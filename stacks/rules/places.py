@@ -11,7 +11,8 @@ RESIDENCY_PREFIXES = {Residency.EU: "eu-", Residency.US: "us-", Residency.AP: "a
 OUTSIDE_THE_UNION = {"eu-west-2": "the United Kingdom", "eu-central-2": "Switzerland"}
 """Regions of AWS's geography Europe whose data centres stand outside the European Union."""
 RESERVED_LABELS = frozenset({DEFAULT_LABEL, DEVICE_ZONE_LABEL, CLUSTER_ZONE_LABEL})
-"""Labels with a meaning of their own under every domain."""
+"""Labels with a meaning of their own under every domain; `default` is also how `fleet route` is told that a device has
+no record of its own."""
 MAX_CERTIFICATE_NAME = 64
 """Characters of the first name of a certificate (AWS ACM, RequestCertificate: the common name of RFC 5280)."""
 
@@ -53,10 +54,12 @@ def managed_clusters_only(clusters: Mapping[str, Cluster]) -> Breaches:
 
 
 def cluster_names_are_free(clusters: Mapping[str, Cluster]) -> Breaches:
-    """A cluster's name must not be taken for a part of the zone."""
+    """A cluster's name must not be taken for a part of the zone, nor for where `fleet route` sends a device."""
     for name in clusters:
         if name in RESERVED_LABELS:
             rule = f"{name} has a meaning of its own in the zone"
+            if name == DEFAULT_LABEL:
+                rule += ", and `fleet route` takes it for wherever the wildcard leads"
             yield Breach(("clusters", name), rule, "rename the cluster, such as eu1")
 
 

@@ -55,6 +55,14 @@ def test_each_stack_chooses_its_default_in_its_own_way() -> None:
     }
 
 
+def test_no_stack_lets_one_plan_move_more_than_a_tenth_of_its_fleet_unasked() -> None:
+    assert {stack: committed(stack).routing.max_share_percent for stack in available_stacks()} == {
+        "dev": 10,
+        "staging": 10,
+        "production": 10,
+    }
+
+
 def test_dev_can_show_every_way_to_make_a_key_and_both_kinds_of_pin() -> None:
     dev = committed("dev")
     assert {authority.key for authority in dev.authorities.values()} == set(AuthorityKey)

@@ -22,6 +22,13 @@ def test_a_good_file_becomes_typed_values(load: Load) -> None:
     assert environment.models["fl100"].support_until == date(2041, 6, 30), "a date in quotes"
     assert environment.pins[1].expires == date(2026, 6, 1), "a date without quotes"
     assert environment.routing.dnssec is False, "a block left out has its defaults"
+    assert environment.routing.max_share_percent == 10, "the share of an Expansion ring"
+
+
+@pytest.mark.parametrize("percent", [1, 100])
+def test_a_plan_may_be_held_to_a_hundredth_of_the_fleet_or_to_nothing(percent: int, load: Load) -> None:
+    text = f"{GOOD}  flotilla:routing: {{ max_share_percent: {percent} }}\n"
+    assert load(text).routing.max_share_percent == percent
 
 
 def test_an_environment_cannot_be_changed_afterwards(load: Load) -> None:

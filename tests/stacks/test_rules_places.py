@@ -64,6 +64,12 @@ def test_a_cluster_named_like_a_label_of_the_zone_is_refused(name: str) -> None:
     assert not list(places.cluster_names_are_free({f"{name}1": cluster()}))
 
 
+def test_a_cluster_named_default_is_refused_for_what_a_route_would_read_in_it() -> None:
+    (breach,) = places.cluster_names_are_free({"eu1": cluster(), "default": cluster("eu-north-1")})
+    assert "`fleet route` takes it for wherever the wildcard leads" in breach.rule
+    assert "rename the cluster" in breach.way_out
+
+
 def test_a_home_region_without_a_cluster_is_refused() -> None:
     (breach,) = places.home_beside_a_cluster("eu-north-1", clusters())
     assert breach.path == ("home_region",)
