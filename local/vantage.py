@@ -1,27 +1,8 @@
-"""Where an AWS region is: what a latency or geolocation record set asks of whoever looks a name up there."""
+"""Which of several regions answers whoever looks a name up in one: what a latency record set asks."""
 
 from collections.abc import Sequence
 
-CONTINENTS = {
-    "af": "AF",
-    "ap": "AS",
-    "ca": "NA",
-    "cn": "AS",
-    "eu": "EU",
-    "il": "AS",
-    "me": "AS",
-    "mx": "NA",
-    "sa": "SA",
-    "us": "NA",
-}
-"""Route 53's continent codes by the first part of a region's code."""
-OCEANIA = frozenset({"ap-southeast-2", "ap-southeast-4", "ap-southeast-6"})
-"""Sydney, Melbourne and New Zealand: `ap-` regions on another continent."""
-
-
-def continent(region: str) -> str | None:
-    """The continent code of a region; nothing for one we do not know."""
-    return "OC" if region in OCEANIA else CONTINENTS.get(region.partition("-")[0])
+from fleet.routing.vantage import continent
 
 
 def nearest(vantage: str, regions: Sequence[str]) -> str:

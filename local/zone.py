@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from local.vantage import continent, nearest
+from fleet.routing.vantage import continent
+from local.vantage import nearest
 
 MAX_CHAIN = 16
 """CNAMEs followed in one answer; unbound's default bound is 11, knot's 20."""

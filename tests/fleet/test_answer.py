@@ -70,7 +70,7 @@ def test_what_an_alias_or_a_delegation_answers_cannot_be_told() -> None:
     assert zone_answer(held("d1", record("d1", "NS", "ns.example.")), WILDCARD_HOLDING, "A") is None
 
 
-NODES = st.sampled_from(
+NODES: st.SearchStrategy[dict[str, tuple[str, ...]]] = st.sampled_from(
     [
         {},
         {"A": ("192.0.2.1", "192.0.2.2")},

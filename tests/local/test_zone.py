@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from local.vantage import continent, nearest
+from fleet.routing.vantage import continent
+from local.vantage import nearest
 from local.zone import MAX_CHAIN, Answer, Outcome, RecordSet, Zone, ZoneError, normal
 from tests.knot import Knot, running_knot
 
