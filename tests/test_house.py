@@ -40,7 +40,6 @@ FORBIDDEN_IMPORTS = [
     ("functions/new.py", "import stacks.outputs", ROUTING),
     ("fleet/routing/sweep.py", "import fleet.gateway.policy", "the routing core knows nothing of the rest of fleet"),
     ("fleet/errors.py", "import fleet.routing.sweep", "the routing core knows nothing of the rest of fleet"),
-    ("fleet/nobody_said_where.py", "", "the routing core knows nothing of the rest of fleet"),
     ("fleet/routing/sweep.py", "import stacks.outputs", "the routing core stands on protocol alone"),
     ("fleet/routing/sweep.py", "import provisioning.signer", "the routing core stands on protocol alone"),
     ("provisioning/signer.py", "import fleet.errors", "provisioning knows nothing of fleet"),
