@@ -57,7 +57,8 @@ class DynamoRouteTable(DynamoJournal):
     def _get(self, keys: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         answer = self._client.batch_get_item(RequestItems={self._name: {"Keys": keys, "ConsistentRead": True}})
         items = answer["Responses"].get(self._name, [])
-        left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
+        put_off: Any = answer.get("UnprocessedKeys", {})
+        left = put_off.get(self._name, {}).get("Keys", [])
         if not items and left:
             raise _PutOffError(what="every key of a read")
         return items, list(left)

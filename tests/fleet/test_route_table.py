@@ -218,7 +218,7 @@ def test_a_table_that_is_not_there_is_said_with_the_way_out(dynamodb: "DynamoDBC
 
 def test_an_item_that_is_no_route_is_named(dynamodb: "DynamoDBClient", dev_desk: Deployment) -> None:
     name, device = dev_desk.outputs.routing.route_table, fresh_device()
-    vandal = {"device": {"S": device}, "revision": {"N": "0"}, "latest": {"N": "1"}}
+    vandal: dict[str, Any] = {"device": {"S": device}, "revision": {"N": "0"}, "latest": {"N": "1"}}
     dynamodb.put_item(TableName=name, Item=vandal)
     try:
         with pytest.raises(UnfinishedError, match=f"{device}.* is no route"):
