@@ -7,6 +7,7 @@ digest is over exactly these bytes, and a plan that is read back is the plan tha
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from fleet.routing.plan import Change, Header
 from fleet.routing.plan_line import decode_change, decode_header, encode_change, encode_header
@@ -35,7 +36,7 @@ class TextPlan:
         first, *lines = text.encode("ascii").splitlines(keepends=True)
         return cls(text, decode_header(first), tuple(decode_change(line) for line in lines))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 in hex over the text."""
         return hashlib.sha256(self.text.encode("ascii")).hexdigest()

@@ -5,7 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ProxyConnectionError,
+)
+from botocore.parsers import ResponseParserError
 
 from fleet.errors import UnfinishedError
 from fleet.routing.record_set import RecordSet
@@ -19,6 +27,7 @@ from fleet.routing.zone import (
     ZoneRefusedError,
     ZoneReplyLostError,
     ZoneThrottledError,
+    ZoneUnknownChangeError,
 )
 
 if TYPE_CHECKING:
@@ -87,13 +96,21 @@ def _asking(what: str) -> Iterator[None]:
             raise ZoneThrottledError(f"{what}: {code}: {message}") from error
         if code in _REFUSED:
             raise ZoneRefusedError(message) from error
+        if code == "NoSuchChange":
+            raise ZoneUnknownChangeError(f"{what}: {message}") from error
         if error.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR) >= _SERVER_ERROR:
             raise ZoneReplyLostError(f"{what}: {error}") from error
         raise UnfinishedError(
             f"Route 53: {what}: {error}; check credentials and rights, then run this again"
         ) from error
-    except BotoCoreError as error:
+    except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as error:
+        raise ZoneThrottledError(f"{what}: {error}") from error
+    except (HTTPClientError, ResponseParserError) as error:
         raise ZoneReplyLostError(f"{what}: {error}") from error
+    except BotoCoreError as error:
+        raise UnfinishedError(
+            f"Route 53: {what}: {error}; check credentials and network, then run this again"
+        ) from error
 
 
 def _field(answer: Mapping[str, Any], name: str) -> Any:

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import islice
 
 from fleet.errors import WorldMovedError
+from fleet.routing.ground import Ground
 from fleet.routing.plan import PLAN_VERSION, Change, Header, Plan
 from fleet.routing.plan_text import TextPlan
 from fleet.routing.record_set import RecordSet, project
@@ -24,20 +25,6 @@ from protocol.device_id import DeviceId
 MAX_SWEPT = MAX_WRITES
 """Devices in one plan: one atomic write of the table, so that a plan is begun as a whole or not at all; its records
 fit one batch of Route 53, and its text (about 1 kB a device) the 400 KB of one item (DynamoDB quota)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ground:
-    """The deployment a sweep works on."""
-
-    environment: str
-    domain: str
-    zone_id: str
-    route_table: str
-    clusters: Mapping[str, str]
-    """Cluster to the server name devices verify there."""
-    pins: Collection[str]
-    """Devices whose names Pulumi owns: never touched."""
 
 
 @dataclass(frozen=True, kw_only=True)

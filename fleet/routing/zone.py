@@ -58,7 +58,10 @@ class Page:
 
 
 class ZoneThrottledError(Exception):
-    """Too many requests, or the zone still works on the one before (`PriorRequestNotComplete`): nothing was done."""
+    """Nothing was done, and the same may go through later.
+
+    Too many requests, the zone still works on the one before (`PriorRequestNotComplete`), or Route 53 was not reached.
+    """
 
 
 class ZoneRefusedError(Exception):
@@ -67,6 +70,10 @@ class ZoneRefusedError(Exception):
 
 class ZoneReplyLostError(Exception):
     """No answer came, or none that can be read: the batch was done as a whole, or not at all."""
+
+
+class ZoneUnknownChangeError(Exception):
+    """Route 53 knows no change of that id (any more)."""
 
 
 class Zone(Protocol):
@@ -79,7 +86,10 @@ class Zone(Protocol):
         """
 
     def is_in_sync(self, change_id: str) -> bool:
-        """Whether every Route 53 server answers with that change. `ZoneThrottledError`, `ZoneReplyLostError`."""
+        """Whether every Route 53 server answers with that change.
+
+        `ZoneThrottledError`, `ZoneReplyLostError`, `ZoneUnknownChangeError`.
+        """
 
     def page(self, start_name: str, start_type: str | None = None) -> Page:
         """The record sets from a name on. `ZoneThrottledError`, `ZoneReplyLostError`."""

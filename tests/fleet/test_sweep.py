@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import WorldMovedError
+from fleet.routing.ground import Ground
 from fleet.routing.plan import Change, Plan
 from fleet.routing.plan_text import TextPlan
 from fleet.routing.record_set import project
 from fleet.routing.route import Kind, Route, State
 from fleet.routing.route_table import RouteTable
-from fleet.routing.sweep import MAX_SWEPT, Ground, Swept, sweep, sweep_changes
+from fleet.routing.sweep import MAX_SWEPT, Swept, sweep, sweep_changes
 from fleet.routing.target import DEFAULT, Target
 from protocol.device_id import DeviceId, parse_device_id
 

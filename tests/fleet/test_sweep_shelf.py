@@ -10,9 +10,10 @@ from botocore.config import Config
 
 from fleet.errors import UnfinishedError
 from fleet.routing.dynamodb_route_table import DynamoRouteTable
+from fleet.routing.ground import Ground
 from fleet.routing.plan import PLAN_VERSION, Header
 from fleet.routing.plan_text import TextPlan
-from fleet.routing.sweep import MAX_SWEPT, Ground, sweep_changes
+from fleet.routing.sweep import MAX_SWEPT, sweep_changes
 from fleet.routing.sweep_shelf import SHELF_KEY, DynamoSweepShelf
 from local.aws_environment import aws_environment
 from local.deployment import Deployment

@@ -1,0 +1,232 @@
+"""Carries a plan out: exactly its changes, each once, whatever happens on the way.
+
+A batch goes through five writes, in this order: the journal says that it is about to be sent; the table holds its
+routes, pending; Route 53 takes it; the journal holds the change's id; and once Route 53 says INSYNC the routes are
+`pointed` and the journal closes the batch. Each may be repeated, so a run that was killed anywhere is taken up by the
+next at the batch it died in. Batches wait for INSYNC side by side, and Route 53 is asked no more often than it must.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+
+from fleet.errors import RefusedError, UnfinishedError
+from fleet.routing.batches import Batch, pack
+from fleet.routing.ground import Ground
+from fleet.routing.plan import Change, Plan
+from fleet.routing.route import Route, State
+from fleet.routing.route_table import (
+    MAX_WRITES,
+    BatchEntry,
+    BatchState,
+    PlanEntry,
+    PlanProgress,
+    RouteTable,
+    TableMovedError,
+)
+from fleet.routing.world_check import check_world
+from fleet.routing.zone import MAX_BATCH_RECORDS, ZoneUnknownChangeError
+from fleet.routing.zone_writer import ConflictError, ZoneWriter
+
+CLAIM = timedelta(minutes=10)
+"""How long the zone is held before the claim is renewed: longer than any batch takes with all its retries."""
+MAX_WAITING_BATCHES = 200
+"""Batches sent and not yet in sync: a minute of them at Route 53's pace, and some; each is held in memory."""
+FIRST_LOOK = timedelta(seconds=1)
+"""How soon Route 53 is first asked whether a change is in sync. Its answers set the patience for all that follow."""
+LONGER = 1.5
+"""How much more patience the next look has when a change is not in sync yet; looks are requests too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Applied:
+    """What carrying a plan out came to."""
+
+    plan: str
+    changes: int
+    batches: int
+    requests: int
+    """To Route 53, in this run."""
+    was_done: bool
+    """It had been carried out before, and this run changed nothing."""
+
+
+@dataclass
+class _Waiting:
+    batch: Batch
+    change_id: str
+    sent_at: datetime
+
+
+@dataclass(kw_only=True)
+class Applier:
+    """Carries out plans in one deployment."""
+
+    ground: Ground
+    table: RouteTable
+    writer: ZoneWriter
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    """Seconds."""
+    holder: str
+    """Who applies: written into the claim, the journal and the history."""
+    largest: int = MAX_BATCH_RECORDS
+    """Changes in one batch, at most. A plan that was begun must be finished with the same."""
+    _patience: timedelta = field(default=FIRST_LOOK)
+
+    def apply(self, plan: Plan, on_progress: Callable[[int], None] = lambda _changes: None) -> Applied:
+        """Carry the plan out, or go on with it. `on_progress` is told how many more changes have come into sync.
+
+        `WorldMovedError`: nothing was done, make a new plan. `RefusedError`: another plan is being applied.
+        `UnfinishedError`: what is done stands; run it again, or see what `route check` says.
+        """
+        turns = self.writer.pace.turns
+        entry = self.table.read_plan(plan.digest)
+        if entry is None or entry.progress is not PlanProgress.DONE:
+            self._claim(plan)
+            try:
+                if entry is None:
+                    entry = self._begin(plan)
+                self._carry_out(plan, on_progress)
+                self.table.write_plan(_done(entry, self.clock()))
+            finally:
+                with suppress(UnfinishedError):
+                    self.table.release_zone(plan.digest)
+            was_done = False
+        else:
+            was_done = True
+        batches = sum(1 for _ in pack(plan.changes(), largest=self.largest))
+        return Applied(
+            plan=plan.digest,
+            changes=plan.count,
+            batches=batches,
+            requests=self.writer.pace.turns - turns,
+            was_done=was_done,
+        )
+
+    def _begin(self, plan: Plan) -> PlanEntry:
+        """Write down that the plan is begun, unless the world has moved since it was made."""
+        check_world(plan, self.ground, self.table, now=self.clock())
+        entry = PlanEntry(
+            plan=plan.digest,
+            progress=PlanProgress.BEGUN,
+            begun_by=self.holder,
+            begun_at=self.clock(),
+            done_at=None,
+        )
+        self.table.write_plan(entry)
+        return entry
+
+    def _carry_out(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
+        journal = self.table.read_batches(plan.digest)
+        waiting: deque[_Waiting] = deque()
+        renewed = self.clock()
+        for batch in pack(plan.changes(), largest=self.largest):
+            entry = journal.get(batch.number)
+            if entry is not None and entry.state is BatchState.IN_SYNC:
+                on_progress(len(batch.changes))
+                continue
+            if self.clock() - renewed > CLAIM / 2:
+                self._renew(plan)
+                renewed = self.clock()
+            if entry is not None and entry.state is BatchState.SENT:
+                waiting.append(_Waiting(batch, entry.change_id, self.clock()))
+            else:
+                waiting.append(self._send(plan, batch, is_in_doubt=entry is not None))
+            while waiting and (len(waiting) >= MAX_WAITING_BATCHES or self._is_due(waiting[0])):
+                self._look(plan, waiting, on_progress)
+        while waiting:
+            if self.clock() - renewed > CLAIM / 2:
+                self._renew(plan)
+                renewed = self.clock()
+            self._look(plan, waiting, on_progress)
+
+    def _send(self, plan: Plan, batch: Batch, *, is_in_doubt: bool) -> _Waiting:
+        if not is_in_doubt:
+            self._write_journal(plan, batch, BatchState.SENDING)
+        try:
+            for routes in _some(self._routes(plan, batch)):
+                self.table.write(routes)
+            change_id = self.writer.write(batch, self.ground.domain, is_in_doubt=is_in_doubt)
+        except (TableMovedError, ConflictError) as error:
+            raise UnfinishedError(
+                f"plan {plan.digest[:12]}, batch {batch.number}: {error}; the batches before it stand. See what is "
+                "wrong with `route check`, mend it with `route check --repair`, and plan the rest anew"
+            ) from error
+        self._write_journal(plan, batch, BatchState.SENT, change_id)
+        return _Waiting(batch, change_id, self.clock())
+
+    def _is_due(self, first: _Waiting) -> bool:
+        return self.clock() >= first.sent_at + self._patience
+
+    def _look(self, plan: Plan, waiting: deque[_Waiting], on_progress: Callable[[int], None]) -> None:
+        """Wait until the oldest is due, ask after it, and close it when it is in sync."""
+        first = waiting[0]
+        wait = first.sent_at + self._patience - self.clock()
+        if wait > timedelta():
+            self.sleep(wait.total_seconds())
+        try:
+            is_in_sync = not first.change_id or self.writer.is_in_sync(first.change_id)
+        except ZoneUnknownChangeError:
+            waiting[0] = self._send(plan, first.batch, is_in_doubt=True)
+            return
+        if not is_in_sync:
+            self._patience = max(self._patience, (self.clock() - first.sent_at) * LONGER)
+            return
+        devices = [change.device for change in first.batch.changes]
+        self.table.advance(plan.digest, devices, State.POINTED, at=self.clock())
+        self._write_journal(plan, first.batch, BatchState.IN_SYNC, first.change_id)
+        waiting.popleft()
+        on_progress(len(devices))
+
+    def _routes(self, plan: Plan, batch: Batch) -> Iterator[Route]:
+        now = self.clock()
+        return (_route(plan, change, self.holder, now) for change in batch.changes)
+
+    def _write_journal(self, plan: Plan, batch: Batch, state: BatchState, change_id: str = "") -> None:
+        self.table.write_batch(plan.digest, BatchEntry(number=batch.number, state=state, change_id=change_id))
+
+    def _claim(self, plan: Plan) -> None:
+        now = self.clock()
+        self.table.claim_zone(plan.digest, self.holder, now=now, until=now + CLAIM)
+
+    def _renew(self, plan: Plan) -> None:
+        try:
+            self._claim(plan)
+        except RefusedError as error:
+            raise UnfinishedError(f"plan {plan.digest[:12]} lost the zone on the way: {error}") from error
+
+
+def _route(plan: Plan, change: Change, holder: str, now: datetime) -> Route:
+    return Route(
+        device=change.device,
+        revision=change.revision,
+        target=change.after,
+        kind=change.kind,
+        owner=change.owner,
+        reason=change.reason,
+        expires=change.expires,
+        returns_to=change.returns_to,
+        state=State.PENDING,
+        changed_by=holder,
+        changed_at=now,
+        plan=plan.digest,
+    )
+
+
+def _done(entry: PlanEntry, now: datetime) -> PlanEntry:
+    return PlanEntry(
+        plan=entry.plan,
+        progress=PlanProgress.DONE,
+        begun_by=entry.begun_by,
+        begun_at=entry.begun_at,
+        done_at=now,
+    )
+
+
+def _some(routes: Iterator[Route]) -> Iterator[list[Route]]:
+    while some := list(islice(routes, MAX_WRITES)):
+        yield some

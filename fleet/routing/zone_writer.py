@@ -1,0 +1,131 @@
+"""Writes batches to the zone at Route 53's pace, and finds out what became of those whose answer was lost."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import tenacity
+
+from fleet.errors import UnfinishedError
+from fleet.routing.batches import Batch
+from fleet.routing.doubt import Conflict, Redo, SendAgain, decide, parked
+from fleet.routing.pace import Pace
+from fleet.routing.record_set import RecordSet
+from fleet.routing.zone import Page, Zone, ZoneRefusedError, ZoneReplyLostError, ZoneThrottledError
+
+TRIES = 12
+"""Attempts at a request that Route 53 puts off; with the waits below about four minutes on average."""
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 60.0
+MAX_DOUBTS = 6
+"""Lost answers in a row to one batch before a person should look at the network."""
+
+T = TypeVar("T")
+
+
+class ConflictError(Exception):
+    """Record sets stand in the zone that neither the plan nor what came before it put there; names them."""
+
+
+@dataclass(kw_only=True)
+class ZoneWriter:
+    """One zone. Every request takes a turn of `pace`."""
+
+    zone: Zone
+    pace: Pace
+    sleep: Callable[[float], None]
+    """Seconds."""
+
+    def write(self, batch: Batch, domain: str, *, is_in_doubt: bool) -> str:
+        """Make the batch's changes, once; the id of the change that proves it, empty when the zone is not touched.
+
+        `is_in_doubt`: it may have been sent before. `ConflictError`: nothing of it was done. `UnfinishedError`: Route
+        53 cannot be asked, and the batch is in doubt.
+        """
+        changes = batch.zone_changes
+        if not changes:
+            return ""
+        refusal = ""
+        for _ in range(MAX_DOUBTS):
+            if is_in_doubt:
+                found = decide(batch, tuple(self._standing(batch, domain)), domain)
+                if isinstance(found, Conflict) or (refusal and isinstance(found, SendAgain)):
+                    raise ConflictError(_explain(found, refusal))
+                if isinstance(found, Redo):
+                    change_id = self._redo(found)
+                    if change_id is None:
+                        continue
+                    return change_id
+            try:
+                return self._ask(partial(self.zone.change, changes))
+            except ZoneRefusedError as error:
+                refusal, is_in_doubt = str(error), True
+            except ZoneReplyLostError:
+                refusal, is_in_doubt = "", True
+        raise UnfinishedError(
+            f"Route 53 answered none of {MAX_DOUBTS} requests for batch {batch.number}; check the network, and rerun"
+        )
+
+    def _redo(self, redo: Redo) -> str | None:
+        """The id that proves the last; none when an answer was lost and the zone must be read again."""
+        change_id = ""
+        for changes in redo.batches:
+            try:
+                change_id = self._ask(partial(self.zone.change, changes))
+                while not self.is_in_sync(change_id):
+                    self.sleep(FIRST_WAIT_SECONDS)
+            except (ZoneReplyLostError, ZoneRefusedError):
+                return None
+        return change_id
+
+    def is_in_sync(self, change_id: str) -> bool:
+        """Whether every Route 53 server answers with the change. `ZoneUnknownChangeError`, `UnfinishedError`."""
+        return self._ask(partial(self.zone.is_in_sync, change_id), may_repeat=True)
+
+    def page(self, start_name: str, start_type: str | None = None) -> Page:
+        """A stretch of the zone. `UnfinishedError`."""
+        return self._ask(partial(self.zone.page, start_name, start_type), may_repeat=True)
+
+    def _standing(self, batch: Batch, domain: str) -> Iterator[RecordSet]:
+        """What stands at the batch's names: pages from one wanted name on, leaping over what lies between."""
+        touched = {each for change in batch.changes for each in (*change.removes, *change.creates)}
+        touched |= {stand_in for change in batch.changes if (stand_in := parked(change, domain))}
+        names = {each.name for each in touched}
+        wanted = sorted({each.zone_order[:-1]: each.name for each in touched}.items())
+        position = 0
+        while position < len(wanted):
+            page = self.page(wanted[position][1])
+            yield from (each for each in page.record_sets if each.name in names)
+            if page.next_name is None:
+                return
+            reached = tuple(reversed(page.next_name.split(".")))
+            position += 1  # a page holds its first name whole
+            while position < len(wanted) and wanted[position][0] < reached:
+                position += 1
+
+    def _ask(self, request: Callable[[], T], *, may_repeat: bool = False) -> T:
+        passing = (ZoneThrottledError, ZoneReplyLostError) if may_repeat else (ZoneThrottledError,)
+
+        def once() -> T:
+            self.pace.turn()
+            return request()
+
+        trying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(passing),
+            stop=tenacity.stop_after_attempt(TRIES),
+            wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return trying(once)
+        except passing as error:
+            raise UnfinishedError(f"Route 53 puts every request off ({error}); run this again later") from error
+
+
+def _explain(found: Conflict | SendAgain, refusal: str) -> str:
+    if isinstance(found, SendAgain):
+        return f"Route 53 refuses it: {refusal}"
+    named = ", ".join(change.device for change in found.changes[:5])
+    return f"the zone holds other records than the plan expects, for {named}"
