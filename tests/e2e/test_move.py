@@ -1,0 +1,290 @@
+"""A device that delivers while its name is led to another cluster: every row arrives, once, and it ends up there."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from device.agent import Agent, Settings
+from fleet.errors import RefusedError
+from fleet.move import Mover
+from fleet.routing.dynamodb_route_table import DynamoRouteTable
+from fleet.routing.following import RETURNED, Followed
+from fleet.routing.moving import Waits
+from fleet.routing.plan import PLAN_VERSION, Change, Header
+from fleet.routing.plan_file import Plan, write_plan
+from fleet.routing.record_set import RecordSet, project
+from fleet.routing.route import Kind, Route, State
+from fleet.routing.route_table import PlanEntry, PlanProgress
+from fleet.routing.target import DEFAULT, Target
+from local.aws_environment import aws_environment
+from local.lake import Measurement, read_lake, sent_measurements
+from protocol.admission import MANIFEST_KEY
+from protocol.bundle import KEY_FILE, read_bundle
+from protocol.device_id import DeviceId, parse_device_id
+from provisioning.cloud import Cloud
+from tests.e2e.world import PATIENCE_SECONDS, World
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
+
+LINE = "line-a"
+SECOND = timedelta(seconds=1)
+WAITS = Waits(settle=2 * SECOND, arrive_within=60 * SECOND, stable=3 * SECOND, presence_lag=SECOND)
+"""The field's waits are for resolvers, mobile networks and a late index; here are none of them."""
+IMPATIENT = replace(WAITS, arrive_within=6 * SECOND)
+US1 = Target(cluster="us1")
+
+
+@dataclass
+class Delivering:
+    """A device at work in a thread: five rows a batch, two batches a second."""
+
+    agent: Agent
+    events: list[dict[str, Any]]
+    thread: threading.Thread
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    def told(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in list(self.events) if event["event"] == name]
+
+    def finish(self) -> None:
+        """Deliver three more batches, and stop."""
+        self.agent.settings = replace(self.agent.settings, batches=self.agent.delivered + 3)
+        self.thread.join(PATIENCE_SECONDS)
+        assert self.summary, "the agent ends once its batches are acknowledged"
+
+
+@contextmanager
+def delivering(dev: World, device: str, **options: Any) -> Iterator[Delivering]:
+    folder = dev.home / "devices" / device
+    events: list[dict[str, Any]] = []
+    settings = {
+        "rows": 5,
+        "sample_every": timedelta(milliseconds=100),
+        "watch_route_every": timedelta(days=1),
+    } | options
+    agent = Agent(
+        bundle=read_bundle(folder),
+        settings=Settings(folder=folder, key=folder / KEY_FILE, proxy=dev.proxy, resolver=dev.resolver, **settings),
+        emit=events.append,
+        clock=lambda: datetime.now(UTC),
+        random=lambda: 0.0,
+        sleep=time.sleep,
+    )
+    working = Delivering(agent, events, threading.Thread(target=lambda: working.summary.update(agent.run())))
+    working.thread.start()
+    try:
+        dev.until(lambda: len(working.told("acknowledged")) >= 3)
+        yield working
+    finally:
+        agent.settings = replace(agent.settings, batches=0)
+        working.thread.join(PATIENCE_SECONDS)
+
+
+def arrived(dev: World, cluster: str, working: Delivering) -> tuple[Measurement, ...]:
+    """What a cluster's lake holds of this run of the device."""
+    bucket = dev.deployment.outputs.clusters[cluster].lake_bucket
+    epoch = working.summary["epoch"]
+    return read_lake(dev.client("s3", cluster), bucket, device=working.agent.bundle.device, epoch=epoch).measurements
+
+
+@dataclass
+class Desk:
+    """An operator's desk: the tools, with the waits of a test."""
+
+    dev: World
+    table: DynamoRouteTable
+    folder: Path
+
+    def mover(self, waits: Waits) -> Mover:
+        return Mover(
+            outputs=self.dev.deployment.outputs,
+            cloud=Cloud.from_environment(),
+            table=self.table,
+            clock=lambda: datetime.now(UTC),
+            waits=waits,
+            look_every=SECOND / 2,
+        )
+
+    def plan(self, *devices: str) -> Plan:
+        outputs = self.dev.deployment.outputs
+        header = Header(
+            version=PLAN_VERSION,
+            environment=outputs.environment,
+            domain=outputs.domain,
+            zone_id=outputs.zone_id,
+            route_table=outputs.routing.route_table,
+            clusters={name: cluster.server_name for name, cluster in outputs.clusters.items()},
+            made_by="test",
+            made_at=datetime.now(UTC),
+            request=f"{', '.join(devices)} to us1",
+            approved_by="",
+            undoes="",
+        )
+        changes = [self._change(parse_device_id(device)) for device in sorted(devices)]
+        return write_plan(self.folder / f"{devices[0]}.plan", header, changes)
+
+    def apply_zone(self, plan: Plan) -> None:
+        """Routes into the table, records into the zone, in the plain way of few devices; once."""
+        if self.table.read_plan(plan.digest) is not None:
+            return
+        now = datetime.now(UTC)
+        self.table.write_plan(
+            PlanEntry(plan=plan.digest, progress=PlanProgress.BEGUN, begun_by="test", begun_at=now, done_at=None)
+        )
+        for change in plan.changes():
+            self.table.write([_route(change, plan, now)])
+            actions = [("DELETE", record) for record in change.removes] + [("CREATE", each) for each in change.creates]
+            self.dev.client("route53").change_resource_record_sets(
+                HostedZoneId=plan.header.zone_id,
+                ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": _aws(it)} for action, it in actions]},
+            )
+            self.table.advance(plan.digest, [change.device], State.POINTED, at=datetime.now(UTC))
+
+    def follow(self, plan: Plan, waits: Waits = WAITS) -> Followed:
+        return self.mover(waits).follow(
+            plan, made_by="test", apply_zone=self.apply_zone, on_progress=lambda _progress: None
+        )
+
+    def _change(self, device: DeviceId) -> Change:
+        created = project(device, US1, self.dev.domain)
+        assert created is not None
+        return Change(
+            device=device,
+            revision=1,
+            before=DEFAULT,
+            after=US1,
+            removes=(),
+            creates=(created,),
+            kind=Kind.MOVE,
+            owner="field",
+            reason="nearer to its people",
+            expires=None,
+            returns_to=DEFAULT,
+        )
+
+
+def _route(change: Change, plan: Plan, now: datetime) -> Route:
+    return Route(
+        device=change.device,
+        revision=change.revision,
+        target=change.after,
+        kind=change.kind,
+        owner=change.owner,
+        reason=change.reason,
+        expires=change.expires,
+        returns_to=change.returns_to,
+        state=State.PENDING,
+        changed_by=plan.header.made_by,
+        changed_at=now,
+        plan=plan.digest,
+    )
+
+
+def _aws(record: RecordSet) -> dict[str, Any]:
+    values = [{"Value": value} for value in record.values]
+    return {"Name": record.name, "Type": record.type, "TTL": record.ttl, "ResourceRecords": values}
+
+
+@pytest.fixture
+def desk(dev: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    for name, value in aws_environment(dev.deployment.record).items():
+        monkeypatch.setenv(name, value)
+    return Desk(dev, DynamoRouteTable(dev.client("dynamodb"), dev.deployment.outputs.routing.route_table), tmp_path)
+
+
+def test_a_device_that_is_asked_to_leave_goes_to_its_new_cluster_and_not_a_row_is_lost(dev: World, desk: Desk) -> None:
+    device = parse_device_id("mover1")
+    dev.make_device(device, LINE)
+    plan = desk.plan(device)
+    with delivering(dev, device) as working:
+        desk.mover(WAITS).refuse_unadmitted(plan)
+        desk.apply_zone(plan)
+        followed = desk.follow(plan)
+        assert followed.settled == (device,), followed
+        settled_at = datetime.now(UTC)
+        working.finish()
+    dev.until(lambda: len(arrived(dev, "eu1", working) + arrived(dev, "us1", working)) >= len(sent(working)))
+    old, new = arrived(dev, "eu1", working), arrived(dev, "us1", working)
+    assert tuple(sorted(old + new)) == sent(working), "every row that was sent, each once, in one lake or the other"
+    assert old, "it delivered there before"
+    assert max(old) < min(new), "and to the new cluster alone after"
+    assert [row for row in new if row[1] > settled_at], "it goes on delivering"
+    assert any("ADMINISTRATIVE_ACTION" in event["reason"] for event in working.told("failed")), "it was asked"
+    route = desk.table.read([device])[device]
+    assert (route.state, route.revision) == (State.SETTLED, 1)
+    assert dev.certificate_status(device, "eu1") == "ACTIVE", "it stays known there: a move back needs no factory"
+    assert desk.follow(plan) == followed, "a rerun finds nothing to do"
+    assert len(working.told("connected")) == 2
+
+
+def test_a_device_that_watches_its_route_has_gone_before_it_is_asked(dev: World, desk: Desk) -> None:
+    device = parse_device_id("mover2")
+    dev.make_device(device, LINE)
+    plan = desk.plan(device)
+    with delivering(dev, device, watch_route_every=SECOND) as working:
+        desk.apply_zone(plan)
+        followed = desk.follow(plan, replace(WAITS, settle=45 * SECOND))
+        assert followed.settled == (device,), followed
+        working.finish()
+    assert [event["to"] for event in working.told("moved")] == [f"us1.clusters.{dev.domain}"]
+    assert not any("ADMINISTRATIVE_ACTION" in event["reason"] for event in working.told("failed")), "nobody asked it"
+    dev.until(lambda: len(arrived(dev, "eu1", working) + arrived(dev, "us1", working)) >= len(sent(working)))
+    assert tuple(sorted(arrived(dev, "eu1", working) + arrived(dev, "us1", working))) == sent(working)
+
+
+def test_a_device_that_its_target_refuses_is_brought_back_and_goes_on_delivering(dev: World, desk: Desk) -> None:
+    device = parse_device_id("mover3")
+    dev.make_device(device, LINE)
+    plan = desk.plan(device)
+    with delivering(dev, device) as working:
+        desk.mover(WAITS).refuse_unadmitted(plan)
+        dev.client("dynamodb", "us1").delete_item(
+            TableName=dev.deployment.outputs.clusters["us1"].manifest_table,
+            Key={MANIFEST_KEY: {"S": dev.fingerprint(device)}},
+        )
+        desk.apply_zone(plan)
+        followed = desk.follow(plan, IMPATIENT)
+        assert list(followed.returned) == [device], followed
+        assert "not in us1 within 6 s: it vanished; last connected to eu1" in followed.returned[device]
+        delivered = working.agent.delivered
+        dev.until(lambda: working.agent.delivered >= delivered + 3)
+        working.finish()
+    assert dev.route(device) == f"eu1.clusters.{dev.domain}"
+    dev.until(lambda: len(arrived(dev, "eu1", working)) >= len(sent(working)))
+    assert arrived(dev, "eu1", working) == sent(working), "all of it in the cluster it never should have left"
+    assert arrived(dev, "us1", working) == ()
+    first, second = desk.table.history(device)
+    assert (first.target, second.target, second.reason) == (US1, DEFAULT, RETURNED + followed.returned[device])
+    assert desk.follow(plan, IMPATIENT).returned == followed.returned, "a rerun reports it again, and does nothing"
+    assert len(desk.table.history(device)) == 2
+
+
+def test_a_device_that_its_target_would_refuse_is_found_before_anything_is_changed(dev: World, desk: Desk) -> None:
+    device = parse_device_id("mover4")
+    dev.issue(device, LINE)
+    with pytest.raises(RefusedError, match=r"mover4: us1: its manifest does not list the device"):
+        desk.mover(WAITS).refuse_unadmitted(desk.plan(device))
+    assert desk.table.read([device]) == {}
+    assert dev.route(device) == f"eu1.clusters.{dev.domain}"
+
+
+def test_a_device_that_was_nowhere_is_counted_and_stays_pointed(dev: World, desk: Desk) -> None:
+    device = parse_device_id("mover5")
+    dev.make_device(device, LINE)
+    plan = desk.plan(device)
+    desk.apply_zone(plan)
+    assert desk.follow(plan).unseen == (device,)
+    assert desk.table.read([device])[device].state is State.POINTED
+    with dev.connected(device):
+        assert desk.follow(plan).settled == (device,), "it woke up, and a rerun sees it where it belongs"
+
+
+def sent(working: Delivering) -> tuple[Measurement, ...]:
+    return sent_measurements(list(working.events))
