@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from fleet.errors import UnfinishedError
-from protocol.admission import ManifestEntry, Standing
+from protocol.admission import MANIFEST_DEVICE_INDEX, MANIFEST_DEVICE_KEY, ManifestEntry, Standing
 from protocol.device_id import DeviceId
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 DESCRIBES_PER_SECOND = 8
 """DescribeCertificate and ListCertificates of one region: AWS IoT takes 10 a second of each (API quotas)."""
 MAX_ASKED_ONE_BY_ONE = 50
-"""Certificates described by a request each; from here on the region's list, 250 a request, is cheaper."""
+"""Devices looked up by a request each; from here on the region's lists are cheaper: 250 certificates, or a megabyte of
+manifest, a request."""
 CERTIFICATE_PAGE = 250
 """Certificates in one answer of ListCertificates, at most (its API reference)."""
 ACTIVE = "ACTIVE"
@@ -132,14 +133,28 @@ class IotAdmission:
     def _manifest(self, devices: frozenset[DeviceId]) -> dict[DeviceId, tuple[ManifestEntry, ...]]:
         """The entries of these devices; an item that is no entry admits nobody, to the registrar too."""
         found: dict[DeviceId, tuple[ManifestEntry, ...]] = {}
-        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.place.manifest_table, ConsistentRead=True)
-        for item in (item for page in pages for item in page["Items"]):
-            if item.get("device", {}).get("S") not in devices:
-                continue
-            entry = _entry(item)
+        for item in self._indexed(devices) if len(devices) <= MAX_ASKED_ONE_BY_ONE else self._scanned():
+            entry = _entry(item) if item.get(MANIFEST_DEVICE_KEY, {}).get("S") in devices else None
             if entry is not None:
                 found[entry.device] = (*found.get(entry.device, ()), entry)
         return found
+
+    def _indexed(self, devices: frozenset[DeviceId]) -> Iterator[dict[str, Any]]:
+        """By the index of devices, which is moments behind: a plan is older than that."""
+        query = self.dynamodb.get_paginator("query")
+        for device in devices:
+            pages = query.paginate(
+                TableName=self.place.manifest_table,
+                IndexName=MANIFEST_DEVICE_INDEX,
+                KeyConditionExpression=f"{MANIFEST_DEVICE_KEY} = :device",
+                ExpressionAttributeValues={":device": {"S": device}},
+            )
+            yield from (item for page in pages for item in page["Items"])
+
+    def _scanned(self) -> Iterator[dict[str, Any]]:
+        scan = self.dynamodb.get_paginator("scan")
+        pages = scan.paginate(TableName=self.place.manifest_table, ConsistentRead=True)
+        yield from (item for page in pages for item in page["Items"])
 
     def _statuses(self, fingerprints: frozenset[str]) -> dict[str, str]:
         if len(fingerprints) > MAX_ASKED_ONE_BY_ONE:

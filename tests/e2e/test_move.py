@@ -64,7 +64,7 @@ class Delivering:
 def delivering(dev: World, device: str, **options: Any) -> Iterator[Delivering]:
     folder = dev.home / "devices" / device
     events: list[dict[str, Any]] = []
-    settings = {
+    settings: dict[str, Any] = {
         "rows": 5,
         "sample_every": timedelta(milliseconds=100),
         "watch_route_every": timedelta(days=1),
