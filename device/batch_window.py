@@ -1,0 +1,60 @@
+"""How many rows the next batch takes: small when data should be fresh, large when sending is dear or much waits."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from protocol.telemetry import MAX_ROWS
+from protocol.topics import MAX_PAYLOAD_BYTES
+
+PAYLOAD_SHARE = 0.75
+"""Of a message that a batch is planned to fill: rows differ, and the next may compress worse than the last."""
+
+
+@dataclass(frozen=True)
+class WindowContract:
+    """What a model promises. Ages: of the oldest row when its batch leaves. `ValueError` when it cannot be kept."""
+
+    freshest: timedelta
+    """Over a good link that costs nothing."""
+    stalest: timedelta
+    """Over the dearest or worst."""
+    min_rows: int = 1
+    max_rows: int = MAX_ROWS
+
+    def __post_init__(self) -> None:
+        """Check the bounds against one another."""
+        if not timedelta() < self.freshest <= self.stalest:
+            raise ValueError(f"rows of {self.freshest} to {self.stalest}: the freshest is positive and not the larger")
+        if not 1 <= self.min_rows <= self.max_rows <= MAX_ROWS:
+            raise ValueError(f"{self.min_rows} to {self.max_rows} rows: a batch holds 1 to {MAX_ROWS}")
+
+
+@dataclass(frozen=True)
+class Link:
+    """How sending is now."""
+
+    cost: float
+    """From 0, nothing, to 1, the dearest tariff."""
+    quality: float
+    """The share of sends that arrive at the first try."""
+
+
+def rows_of_next_batch(
+    contract: WindowContract, link: Link, *, backlog: int, sample_every: timedelta, bytes_a_row: float
+) -> int:
+    """At least 1. `backlog`: rows that wait; `bytes_a_row`: on the wire, as the last batches had it.
+
+    The window grows in proportion from the freshest to the stalest age with the cost or the loss of the link, whichever
+    is worse; a longer backlog is taken whole. Then the contract's rows, then what a message holds, have the last word.
+    """
+    dearness = min(1.0, max(0.0, link.cost, 1 - link.quality))
+    age = contract.freshest + (contract.stalest - contract.freshest) * dearness
+    wanted = max(ceil(age / sample_every), backlog)
+    bounded = min(max(wanted, contract.min_rows), contract.max_rows)
+    return max(1, min(bounded, int(MAX_PAYLOAD_BYTES * PAYLOAD_SHARE / max(bytes_a_row, 1e-6))))
+
+
+def rows_after_refusal(rows: int) -> int:
+    """How many to try when a batch of `rows` was larger than a message: half, so that it ends, at one at the latest."""
+    return max(1, rows // 2)

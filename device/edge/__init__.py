@@ -1,0 +1,1 @@
+"""What a device makes of its samples before it stores them, chosen channel by channel."""
