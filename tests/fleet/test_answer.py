@@ -94,7 +94,13 @@ def test_a_real_server_says_the_same_of_every_device(
     wildcard: dict[str, tuple[str, ...]],
     below_wildcard: dict[str, tuple[str, ...]],
 ) -> None:
-    nodes = {"d1": at, "x.d1": below, "*": wildcard, "y.*": below_wildcard, "other": {"A": ("192.0.2.9",)}}
+    nodes: dict[str, dict[str, tuple[str, ...]]] = {
+        "d1": at,
+        "x.d1": below,
+        "*": wildcard,
+        "y.*": below_wildcard,
+        "other": {"A": ("192.0.2.9",)},
+    }
     zone = [record(label, kind, *values) for label, node in nodes.items() for kind, values in node.items()]
     resolver = served(knot, *zone)
     for kind in ("A", "AAAA"):

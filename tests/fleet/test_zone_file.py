@@ -164,7 +164,7 @@ def test_the_soa_comes_first_and_a_zone_without_one_is_refused() -> None:
 
 
 def by_latency(*regions: str, check: str | None = None) -> list[Listed]:
-    health = {"HealthCheckId": check} if check else {}
+    health: dict[str, Any] = {"HealthCheckId": check} if check else {}
     return [
         listed("default", "CNAME", f"{region}.example.net", SetIdentifier=region, Region=region, **health)
         for region in regions
