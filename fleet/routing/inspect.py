@@ -8,16 +8,17 @@ be there: so of *missing*, *drift* and *orphan* a device has at most one. Everyt
 *hides* the wildcard for it, now or on the day it has no record of its own.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from fleet.routing.finding import Finding, Rule
 from fleet.routing.holding import WILDCARD_LABEL, Holding, device_zone
+from fleet.routing.places import Places
 from fleet.routing.record_set import RecordSet, project
 from fleet.routing.route import Route, State
 from fleet.routing.route_table import PlanEntry, PlanProgress
-from fleet.routing.target import DEFAULT, Target
+from fleet.routing.target import DEFAULT
 from protocol.device_id import DeviceId
 from protocol.hostnames import (
     DEVICE_TTL_SECONDS,
@@ -36,20 +37,11 @@ _DEPLOY = "only Pulumi repairs this: run `pulumi refresh`, then `pulumi up`"
 _BY_HAND = "no tool of ours makes such a record: find out who did, and remove it in Route 53"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deployed:
-    """What the deployment says of the names below `gw.<domain>`."""
-
-    domain: str
-    clusters: Collection[str]
-    pins: Mapping[DeviceId, Target]
-
-
 @dataclass
 class Inspection:
     """Judges one holding after the other, and remembers the plans it met."""
 
-    deployed: Deployed
+    deployed: Places
     now: datetime
     read_plan: Callable[[str], PlanEntry | None]
     """`RouteTable.read_plan`; asked once a plan."""
@@ -198,7 +190,7 @@ def _hiding_findings(holding: Holding, device: DeviceId, domain: str) -> Iterato
         )
 
 
-def _pin_findings(holding: Holding, device: DeviceId, deployed: Deployed) -> Iterator[Finding]:
+def _pin_findings(holding: Holding, device: DeviceId, deployed: Places) -> Iterator[Finding]:
     name = device_hostname(device, deployed.domain)
     pin = project(device, deployed.pins[device], deployed.domain)
     others = [each for each in holding.records if pin is None or not is_same(each, pin)]

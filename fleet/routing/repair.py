@@ -17,6 +17,7 @@ from fleet.routing.plan import Change
 from fleet.routing.record_set import RecordSet, project
 from fleet.routing.route import Kind, Route
 from fleet.routing.target import DEFAULT, Target
+from fleet.routing.zone import MAX_BATCH_CHARACTERS, MAX_BATCH_RECORDS
 
 REPAIRED_RULES = frozenset({Rule.MISSING, Rule.DRIFT, Rule.ORPHAN, Rule.HIDES, Rule.EXPIRED, Rule.UNFINISHED})
 
@@ -61,12 +62,30 @@ def _home(route: Route, inspection: Inspection) -> Target:
 
 
 def _difference(holding: Holding, wanted: RecordSet | None) -> tuple[tuple[RecordSet, ...], tuple[RecordSet, ...]]:
-    """What of the zone goes, and what comes."""
-    stands = wanted is not None and any(is_same(records, wanted) for records in holding.records)
-    removes = tuple(
-        records for records in chain(holding.records, holding.below) if wanted is None or not is_same(records, wanted)
-    )
-    return removes, () if wanted is None or stands else (wanted,)
+    """What of the zone goes, and what comes.
+
+    Where the wanted record set stands and others go, it goes and comes with them: a change that is in doubt is proven
+    by what it creates (`fleet.routing.doubt`).
+    """
+    right = [records for records in holding.records if wanted is not None and is_same(records, wanted)]
+    wrong = [records for records in chain(holding.records, holding.below) if records not in right]
+    if right and not wrong:
+        return (), ()
+    return _fitting((*right, *wrong), wanted), () if wanted is None else (wanted,)
+
+
+def _fitting(removes: tuple[RecordSet, ...], wanted: RecordSet | None) -> tuple[RecordSet, ...]:
+    """As many as one batch takes, those at the name first; the next repair finds the rest."""
+    values = [] if wanted is None else list(wanted.values)
+    records, characters = len(values), sum(map(len, values))
+    fitting = []
+    for each in removes:
+        records += len(each.values)
+        characters += sum(map(len, each.values))
+        if records > MAX_BATCH_RECORDS or characters > MAX_BATCH_CHARACTERS:
+            break
+        fitting.append(each)
+    return tuple(fitting)
 
 
 def _plain(reason: str) -> str:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from fleet.routing.finding import Finding, Rule
 from fleet.routing.holding import holdings
-from fleet.routing.inspect import Deployed, Inspection, wildcard_records
+from fleet.routing.inspect import Inspection, wildcard_records
+from fleet.routing.places import Place, Places
 from fleet.routing.record_set import RecordSet, project
 from fleet.routing.route import Kind, Route, State
 from fleet.routing.route_table import PlanEntry, PlanProgress
@@ -25,7 +26,15 @@ from protocol.device_id import DeviceId
 DOMAIN = "iot.example.com"
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 EU, US, GATEWAY = Target(cluster="eu1"), Target(cluster="us1"), Target(address="192.0.2.100")
-DEPLOYED = Deployed(domain=DOMAIN, clusters={"eu1", "us1"}, pins={DeviceId("pinned1"): US, DeviceId("desk1"): GATEWAY})
+DEPLOYED = Places(
+    domain=DOMAIN,
+    clusters={
+        name: Place(kind="managed", residency="EU", server_name=f"{name}.clusters.{DOMAIN}") for name in ("eu1", "us1")
+    },
+    default=("eu1",),
+    default_follows_the_place=False,
+    pins={"pinned1": US, "desk1": GATEWAY},
+)
 WILDCARD = wildcard_records(DOMAIN)
 PLANS = {
     "done": PlanEntry(plan="done", progress=PlanProgress.DONE, begun_by="ops", begun_at=NOW, done_at=NOW),
@@ -208,7 +217,7 @@ def naive(routes: list[Route], zone: list[RecordSet]) -> Iterator[tuple[Rule, st
 
 
 def naive_pin(device: str, its: Route | None, at: list[RecordSet], below: list[RecordSet]) -> Iterator[Rule]:
-    if below or at != [own(device, DEPLOYED.pins[DeviceId(device)])]:
+    if below or at != [own(device, DEPLOYED.pins[device])]:
         yield Rule.PINNED
     if its and its.target != DEFAULT:
         yield Rule.PINNED

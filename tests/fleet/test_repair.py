@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.routing.batches import Size
 from fleet.routing.finding import Finding, Rule
 from fleet.routing.holding import holdings
 from fleet.routing.inspect import Inspection
@@ -17,7 +18,7 @@ from fleet.routing.record_set import RecordSet
 from fleet.routing.repair import REPAIRED_RULES, repair
 from fleet.routing.route import Kind, Route, State
 from fleet.routing.target import DEFAULT, Target
-from fleet.routing.zone import Page
+from fleet.routing.zone import MAX_BATCH_RECORDS, Page
 from tests.fleet.test_inspect import (
     DEPLOYED,
     DOMAIN,
@@ -83,9 +84,17 @@ def test_what_hides_the_wildcard_goes_with_what_is_below_the_name() -> None:
     assert (set(change.removes), change.creates, change.owner) == (set(hiding), (), "on call")
 
 
-def test_a_note_beside_a_right_record_goes_and_the_record_stays() -> None:
-    change = the_change([route("d1", GATEWAY)], own("d1", GATEWAY), record("d1", "TXT", '"note"'))
-    assert (change.removes, change.creates) == ((record("d1", "TXT", '"note"'),), ())
+def test_a_note_beside_a_right_record_goes_and_the_record_proves_it() -> None:
+    note = record("d1", "TXT", '"note"')
+    change = the_change([route("d1", GATEWAY)], own("d1", GATEWAY), note)
+    assert (set(change.removes), change.creates) == ({note, own("d1", GATEWAY)}, (own("d1", GATEWAY),))
+
+
+def test_a_repair_is_never_larger_than_one_batch() -> None:
+    below = [record(f"x{number}.d1", "A", "192.0.2.1") for number in range(MAX_BATCH_RECORDS + 5)]
+    change = the_change([route("d1")], *below)
+    assert Size.of(change).records == MAX_BATCH_RECORDS
+    assert Size.of(change).fits
 
 
 def test_a_route_past_its_expiry_ends_where_it_returns_to() -> None:
