@@ -2,6 +2,7 @@
 
 import typer
 
+from fleet.commands.apply import apply
 from fleet.commands.plan import plan
 
 route = typer.Typer(
@@ -18,3 +19,4 @@ app = typer.Typer(
 app.add_typer(route, name="route")
 
 route.command()(plan)
+route.command()(apply)
