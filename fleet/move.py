@@ -5,10 +5,11 @@ What knows the deployment's outputs and the cloud; the decisions are `routing.ad
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fleet.errors import RefusedError
+from fleet.errors import RefusedError, WorldMovedError
 from fleet.routing.admission_check import DESCRIBES_PER_SECOND, IotAdmission, Place, refusals
 from fleet.routing.following import ASKS_PER_SECOND, LOOK_EVERY, Followed, Follower, Goal, Progress
 from fleet.routing.moving import Waits
@@ -74,7 +75,9 @@ class Mover:
     ) -> Followed:
         """Follow the devices of a plan whose zone is done. `apply_zone` carries out the plans that move some back."""
         for back in returns_of(plan):
-            apply_zone(back)
+            # One that was never begun, and whose devices have gone elsewhere since, is not wanted any more.
+            with suppress(WorldMovedError):
+                apply_zone(back)
         begun = self.table.read_plan(plan.digest)
 
         def move_back(reasons: Mapping[DeviceId, str]) -> None:

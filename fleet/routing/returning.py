@@ -4,7 +4,7 @@ It is written beside the plan it belongs to, under a name that a rerun finds aga
 writing it down and carrying it out is finished by the next, and nobody is moved back twice.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from fleet.routing.following import RETURNED
 from fleet.routing.plan import Change
 from fleet.routing.plan_file import Plan, read_plan, write_plan
+from fleet.routing.record_set import project
 from fleet.routing.route import Kind, Route
 from fleet.routing.target import DEFAULT
 from protocol.device_id import DeviceId
@@ -49,29 +50,43 @@ def write_return(
         request=f"move back {len(reasons)} devices that did not arrive",
         undoes=plan.digest,
     )
-    return write_plan(path, header, return_changes(plan.changes(), reasons, history))
+    changes = (
+        _undone(change, RETURNED + reasons[change.device], _former(change, history(change.device)), plan, now)
+        for change in plan.changes()
+        if change.device in reasons
+    )
+    return write_plan(path, header, changes)
 
 
-def return_changes(
-    changes: Iterator[Change], reasons: Mapping[DeviceId, str], history: Callable[[DeviceId], tuple[Route, ...]]
-) -> Iterator[Change]:
-    """The changes that undo those of the devices in `reasons`, in the same order."""
-    for change in changes:
-        if change.device not in reasons:
-            continue
-        former = next((route for route in history(change.device) if route.revision == change.revision - 1), None)
-        yield replace(
-            change,
-            revision=change.revision + 1,
-            before=change.after,
-            after=change.before,
-            removes=change.creates,
-            creates=change.removes,
-            kind=former.kind if former else Kind.MOVE,
-            reason=RETURNED + reasons[change.device],
-            expires=former.expires if former else None,
-            returns_to=former.returns_to if former else DEFAULT,
-        )
+def _undone(change: Change, reason: str, former: Route | None, plan: Plan, now: datetime) -> Change:
+    """The change that undoes another. What has expired meanwhile is not brought back: it goes where that led."""
+    undone = replace(
+        change,
+        revision=change.revision + 1,
+        before=change.after,
+        after=change.before,
+        removes=change.creates,
+        creates=change.removes,
+        kind=former.kind if former else Kind.MOVE,
+        reason=reason,
+        expires=former.expires if former else None,
+        returns_to=former.returns_to if former else DEFAULT,
+    )
+    if former is None or former.expires is None or former.expires > now:
+        return undone
+    records = project(change.device, former.returns_to, plan.header.domain)
+    return replace(
+        undone,
+        after=former.returns_to,
+        creates=(records,) if records else (),
+        kind=Kind.MOVE,
+        expires=None,
+        returns_to=DEFAULT,
+    )
+
+
+def _former(change: Change, history: tuple[Route, ...]) -> Route | None:
+    return next((route for route in history if route.revision == change.revision - 1), None)
 
 
 def _path(plan: Plan, number: int) -> Path:

@@ -10,6 +10,7 @@ from fleet.routing.returning import returns_of, write_return
 from fleet.routing.route import Kind, Route, State
 from fleet.routing.target import DEFAULT, Target
 from protocol.device_id import DeviceId
+from tests.fleet.applying import World
 from tests.fleet.plans import change, header
 
 NOW = datetime(2026, 5, 4, 13, tzinfo=UTC)
@@ -62,6 +63,27 @@ def test_each_device_gets_back_what_it_had_and_the_others_are_left_alone(tmp_pat
         assert after.reason == f"{RETURNED}{after.device} vanished"
     assert (back[0].kind, back[0].expires, back[0].returns_to) == (Kind.MOVE, None, DEFAULT)
     assert (back[1].kind, back[1].expires, back[1].returns_to) == (Kind.DEBUG, LATER, EU), "it still ends when it did"
+
+
+def test_carried_out_it_leaves_the_zone_as_it_was_before_the_plan(tmp_path: Path) -> None:
+    world = World()
+    made = write_plan(tmp_path / "move.plan", header(), world.changes)
+    world.applier().apply(made)
+    assert world.zone.record_sets != world.started_with
+    reasons = {change.device: "it vanished" for change in world.changes}
+    back = write_return(made, reasons, world.table.history, made_by="me", now=world.time.now)
+    world.applier().apply(back)
+    assert world.zone.record_sets == world.started_with
+    world.applier().apply(back)
+    for each in world.changes:
+        assert len(world.table.history(each.device)) == each.revision + 1, "once, however often it is applied"
+
+
+def test_what_has_expired_meanwhile_is_not_brought_back(tmp_path: Path) -> None:
+    reasons = {DeviceId("d2"): "it vanished"}
+    (back,) = write_return(plan(tmp_path), reasons, history, made_by="me", now=LATER).changes()
+    assert (back.before, back.after, back.expires, back.kind) == (US, EU, None, Kind.MOVE)
+    assert back.creates == change("d2", US, EU).creates
 
 
 def test_a_rerun_finds_the_returns_of_its_plan_in_their_order_and_nothing_else(tmp_path: Path) -> None:
