@@ -1,11 +1,12 @@
 """From a request to a plan file: fill the spool, decide, guard, write. Nothing is written unless all of it may be."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from fleet.errors import RefusedError
 from fleet.routing.allocation import Policy
@@ -19,8 +20,9 @@ from fleet.routing.plan_file import Plan, write_plan
 from fleet.routing.planner import Limits, Tally, check_fleet, plan_changes
 from fleet.routing.requests import Defaults, Requests
 from fleet.routing.roster import read_roster
-from fleet.routing.route_table import RouteTable
+from fleet.routing.route import Route
 from fleet.routing.spool import Census, Refusal, Spool
+from protocol.device_id import DeviceId
 
 SMALL_REQUEST = 200
 """Devices up to which their routes are read one by one (two BatchGetItem) instead of with the whole table."""
@@ -61,13 +63,23 @@ class Allocate:
 Request = Single | Rows | Drain | Allocate
 
 
+class Routes(Protocol):
+    """What planning reads of a `RouteTable`."""
+
+    def read(self, devices: Iterable[DeviceId]) -> dict[DeviceId, Route]:
+        """See `RouteTable.read`."""
+
+    def scan(self) -> Iterator[Route]:
+        """See `RouteTable.scan`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class World:
     """What planning reads, and from whom."""
 
     places: Places
     residencies: tuple[str, ...]
-    table: RouteTable
+    table: Routes
     listed: Callable[[str], Iterator[tuple[str, str]]]
     """A cluster's devices in good standing, each with its model."""
     roster: Path | None
@@ -118,7 +130,7 @@ def make_plan(request: Request, world: World, terms: Terms, header: Header, out:
         return Made(
             plan=plan,
             tally=job.tally,
-            estimate=estimate(job.tally, counted.with_records if counted else None),
+            estimate=estimate(job.tally, world.places.domain, counted.with_records if counted else None),
             refused=tuple(islice(spool.refused(), MAX_SHOWN)),
             refused_file=refused_file,
         )

@@ -2,8 +2,8 @@
 
 import csv
 import heapq
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from fleet.errors import RefusedError
@@ -41,37 +41,28 @@ class Problems:
         raise RefusedError("\n".join(told))
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Where each column stands in a row; those that the file leaves out stand nowhere."""
-
-    places: Mapping[str, int]
-
-    def value(self, row: Sequence[str], column: str) -> str:
-        """The field, empty where the file has no such column."""
-        place = self.places.get(column)
-        return "" if place is None else row[place]
-
-
 def read_rows(
     path: Path, *, required: Collection[str], optional: Collection[str], problems: Problems
-) -> Iterator[tuple[int, Columns, list[str]]]:
-    """Line, columns and fields of each row; a row that does not fit the header is told, and left out.
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line and fields of each row; a row that does not fit the header is told, and left out.
 
-    A line is the one the row begins in. Whatever keeps the rest from being read is told and ends the rows.
+    The fields stand in the order of `required`, then `optional`; empty where the file has no such column. A line is the
+    one the row begins in. Whatever keeps the rest from being read is told and ends the rows.
     """
     line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
-            columns = _columns(next(reader, []), required, optional, problems)
-            if columns is None:
+            header = next(reader, [])
+            if _is_wrong(header, required, optional, problems):
                 return
-            width = len(columns.places)
+            width = len(header)
+            fields = _picker(header, (*required, *optional))
             line = reader.line_num + 1
             for row in reader:
                 if len(row) == width:
-                    yield line, columns, row
+                    row.append("")
+                    yield line, fields(row)
                 elif row:
                     problems.add(line, "", f"has {len(row)} fields, the header {width}", "give every column a field")
                 line = reader.line_num + 1
@@ -83,9 +74,13 @@ def read_rows(
         raise RefusedError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from error
 
 
-def _columns(
-    header: Sequence[str], required: Collection[str], optional: Collection[str], problems: Problems
-) -> Columns | None:
+def _picker(header: Sequence[str], wanted: Sequence[str]) -> Callable[[Sequence[str]], tuple[str, ...]]:
+    """Takes the wanted columns out of a row that has an empty field appended, for those that it lacks."""
+    places = [header.index(column) if column in header else len(header) for column in wanted]
+    return itemgetter(*places)
+
+
+def _is_wrong(header: Sequence[str], required: Collection[str], optional: Collection[str], problems: Problems) -> bool:
     known = ", ".join((*required, *optional))
     wrong = False
     for column in header:
@@ -100,7 +95,7 @@ def _columns(
         if column not in header:
             wrong = True
             problems.add(1, column, "is missing", f"the first line names the columns: {known}")
-    return None if wrong else Columns({column: place for place, column in enumerate(header)})
+    return wrong
 
 
 def _first_line_not_utf8(path: Path) -> int:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fleet.routing.planner import KICKS_PER_SECOND, Tally
+from fleet.routing.target import Target
 from fleet.routing.zone import MAX_BATCH_CHARACTERS, MAX_BATCH_RECORDS, REQUESTS_PER_SECOND
-from protocol.hostnames import DEVICE_TTL_SECONDS
+from protocol.hostnames import DEVICE_TTL_SECONDS, cluster_hostname
 
 IN_SYNC = timedelta(seconds=60)
 """How long Route 53 takes until all its servers answer with a change (AWS: usually within 60 seconds)."""
@@ -39,13 +40,19 @@ class Estimate:
     """More or less than now; none when nobody counted the zone's records."""
 
 
-def estimate(tally: Tally, records_before: int | None) -> Estimate:
+def estimate(tally: Tally, domain: str, records_before: int | None) -> Estimate:
     """Of a plan's tally. `records_before`: records of devices in the zone now, where they were counted."""
-    records = tally.records_removed + tally.records_created
-    batches = max(math.ceil(records / MAX_BATCH_RECORDS), math.ceil(tally.value_characters / MAX_BATCH_CHARACTERS))
+    records = characters = added = moved = 0
+    for (before, after), count in tally.moves.items():
+        if before == after:
+            continue
+        moved += count
+        added += count * (before.is_default - after.is_default)
+        for value in filter(None, (_value(before, domain), _value(after, domain))):
+            records += count
+            characters += count * len(value)
+    batches = max(math.ceil(records / MAX_BATCH_RECORDS), math.ceil(characters / MAX_BATCH_CHARACTERS))
     requests = 2 * batches
-    added = tally.records_created - tally.records_removed
-    moved = sum(count for (before, after), count in tally.moves.items() if before != after)
     monthly = None
     if records_before is not None:
         monthly = _dollars_a_month(records_before + added) - _dollars_a_month(records_before)
@@ -58,6 +65,10 @@ def estimate(tally: Tally, records_before: int | None) -> Estimate:
         dollars_once=tally.changes * WRITE_UNITS_PER_CHANGE * DOLLARS_PER_WRITE_UNIT,
         dollars_a_month=monthly,
     )
+
+
+def _value(target: Target, domain: str) -> str:
+    return cluster_hostname(target.cluster, domain) if target.cluster else target.address
 
 
 def _dollars_a_month(records: int) -> float:

@@ -27,29 +27,44 @@ class Guards:
         self._clusters = clusters
         self._is_approved = is_approved
         self._residency = lru_cache(_REMEMBERED)(self._leaves)
+        self._judged = lru_cache(_REMEMBERED)(self._judge)
         self._others = lru_cache(_REMEMBERED)(self._fails)
 
     def objection(self, standing: Standing, target: Target, returns_to: Target, *, is_debug: bool) -> str:
         """Why the device may not be sent to `target`, and later to `returns_to`."""
-        leaves = False
-        known = (standing.target, standing.returns_to)
-        for goal in {target, returns_to}.difference(known if standing.expires else known[:1]):
-            reason = self._others(goal, standing.listed_in, is_debug and goal == target)
-            if reason:
-                return reason
-            reason = self._residency(standing.residency, *known, goal)
-            if reason and not self._is_approved:
-                return f"{reason}; keep it there, or name who answers for it: --approved-by NAME"
-            leaves = leaves or bool(reason)
-        self.uses_of_approval += leaves
-        return ""
+        known = (standing.target, standing.returns_to if standing.expires else standing.target)
+        reason, leaves = self._judged(standing.residency, known, standing.listed_in, target, returns_to, is_debug)
+        self.uses_of_approval += leaves and not reason
+        return reason
 
     def accepts(self, standing: Standing, cluster: str, *, in_residency: bool) -> bool:
         """Whether a cluster may take the device, within its residency or wherever."""
         target = Target(cluster=cluster)
         if self._others(target, standing.listed_in, False):  # noqa: FBT003
             return False
-        return not (in_residency and self._residency(standing.residency, standing.target, standing.returns_to, target))
+        belongs = standing.returns_to if standing.expires else standing.target
+        return not (in_residency and self._residency(standing.residency, standing.target, belongs, target))
+
+    def _judge(  # noqa: PLR0917  # the key of a cache
+        self,
+        residency: str,
+        known: tuple[Target, Target],
+        listed_in: int,
+        target: Target,
+        returns_to: Target,
+        is_debug: bool,  # a cached method's key
+    ) -> tuple[str, bool]:
+        """What is held against it, and whether an approval is used. `known`: where the device is, and belongs."""
+        leaves = False
+        for goal in {target, returns_to}.difference(known):
+            reason = self._others(goal, listed_in, is_debug and goal == target)
+            if reason:
+                return reason, False
+            reason = self._residency(residency, *known, goal)
+            if reason and not self._is_approved:
+                return f"{reason}; keep it there, or name who answers for it: --approved-by NAME", False
+            leaves = leaves or bool(reason)
+        return "", leaves
 
     def _leaves(self, residency: str, now: Target, then: Target, goal: Target) -> str:
         """How sending it there takes its data out of its residency."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, NoReturn, TypeVar
 
 from fleet.routing.plan import PLAN_VERSION, Change, Header
@@ -46,20 +47,14 @@ def encode_header(header: Header) -> str:
 
 def encode_change(change: Change) -> str:
     """One change's line, without its end. `InvalidLineError` for a target that would be read back as another."""
-    return json.dumps(
-        {
-            "device": change.device,
-            "revision": change.revision,
-            "before": _target_text(change.before),
-            "after": _target_text(change.after),
-            "removes": [_record_item(each) for each in change.removes],
-            "creates": [_record_item(each) for each in change.creates],
-            "kind": change.kind.value,
-            "owner": change.owner,
-            "reason": change.reason,
-            "expires": None if change.expires is None else change.expires.isoformat(),
-            "returns_to": _target_text(change.returns_to),
-        }
+    # As `json.dumps` writes it, put together here: a plan may have a million of these.
+    expires = "null" if change.expires is None else f'"{change.expires.isoformat()}"'
+    before, after, returns_to = map(_target_text, (change.before, change.after, change.returns_to))
+    return (
+        f'{{"device": {_quoted(change.device)}, "revision": {change.revision}, "before": {before}, "after": {after}, '
+        f'"removes": [{_record_texts(change.removes)}], "creates": [{_record_texts(change.creates)}], '
+        f'"kind": {_quoted(change.kind)}, "owner": {_quoted(change.owner)}, "reason": {_quoted(change.reason)}, '
+        f'"expires": {expires}, "returns_to": {returns_to}}}'
     )
 
 
@@ -127,11 +122,15 @@ def _target_text(target: Target) -> str:
         raise InvalidLineError(str(error)) from error
     if not is_faithful:
         raise InvalidLineError(f"the target {text!r} would be read back as another")
-    return text
+    return _quoted(text)
 
 
-def _record_item(records: RecordSet) -> dict[str, Any]:
-    return {"name": records.name, "type": records.type, "ttl": records.ttl, "values": records.values}
+def _record_texts(record_sets: tuple[RecordSet, ...]) -> str:
+    return ", ".join(
+        f'{{"name": {_quoted(records.name)}, "type": {_quoted(records.type)}, "ttl": {records.ttl}, '
+        f'"values": [{", ".join(map(_quoted, records.values))}]}}'
+        for records in record_sets
+    )
 
 
 def _item(line: bytes) -> dict[str, Any]:

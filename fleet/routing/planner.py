@@ -13,7 +13,7 @@ from fleet.routing.decisions import Asked, Decision, NoWay
 from fleet.routing.guards import Guards
 from fleet.routing.places import Places
 from fleet.routing.plan import Change
-from fleet.routing.record_set import RecordSet, project
+from fleet.routing.record_set import project
 from fleet.routing.route import Kind
 from fleet.routing.spool import Census, Refusal, Standing
 from fleet.routing.target import Target
@@ -40,10 +40,7 @@ class Tally:
     pinned: int = 0
     refused: int = 0
     moves: Counter[tuple[Target, Target]] = field(default_factory=Counter)
-    """By from and to."""
-    records_removed: int = 0
-    records_created: int = 0
-    value_characters: int = 0
+    """Changes by from and to."""
 
 
 def plan_changes(
@@ -60,9 +57,9 @@ def plan_changes(
             after = decision.target if isinstance(decision, Decision) else None
             refuse(Refusal(standing.device, standing.target, after, reason))
         elif isinstance(decision, Decision):
-            change = _change(standing, decision, places.domain)
-            _count(tally, change)
-            yield change
+            tally.changes += 1
+            tally.moves[standing.target, decision.target] += 1
+            yield _change(standing, decision, places.domain)
 
 
 def _objection(standing: Standing, decision: Decision | NoWay, guards: Guards) -> str:
@@ -99,18 +96,6 @@ def _change(standing: Standing, decision: Decision, domain: str) -> Change:
         expires=decision.expires,
         returns_to=decision.returns_to,
     )
-
-
-def _count(tally: Tally, change: Change) -> None:
-    tally.changes += 1
-    tally.moves[change.before, change.after] += 1
-    tally.records_removed += len(change.removes)
-    tally.records_created += len(change.creates)
-    tally.value_characters += _characters(change.removes) + _characters(change.creates)
-
-
-def _characters(record_sets: tuple[RecordSet, ...]) -> int:
-    return sum(len(value) for records in record_sets for value in records.values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,11 +68,9 @@ class Requests:
 
     def read(self, path: Path) -> Iterator[WantedRow]:
         """The rows of a file, in its order."""
-        optional = (KIND, OWNER, REASON, EXPIRES, RETURNS_TO)
-        for line, columns, row in read_rows(
-            path, required=(DEVICE, TARGET), optional=optional, problems=self._problems
-        ):
-            wanted = self.row(line, {column: row[place] for column, place in columns.places.items()})
+        required, optional = (DEVICE, TARGET), (KIND, OWNER, REASON, EXPIRES, RETURNS_TO)
+        for line, fields in read_rows(path, required=required, optional=optional, problems=self._problems):
+            wanted = self.row(line, dict(zip((*required, *optional), fields, strict=True)))
             if wanted is not None:
                 yield wanted
 

@@ -27,17 +27,16 @@ class RosterRow(NamedTuple):
 def read_roster(path: Path, residencies: Collection[str], problems: Problems) -> Iterator[RosterRow]:
     """The rows of a roster file, in its order; what is wrong with the others goes to `problems`."""
     rows = read_rows(path, required=(DEVICE,), optional=(MODEL, COUNTRY, RESIDENCY), problems=problems)
-    for line, columns, row in rows:
+    for line, (name, model, country, residency) in rows:
         try:
-            device = parse_device_id(columns.value(row, DEVICE))
+            device = parse_device_id(name)
         except InvalidDeviceIdError as error:
             problems.add(line, DEVICE, str(error), "correct it")
             continue
-        country, residency = columns.value(row, COUNTRY), columns.value(row, RESIDENCY)
         if country and not _COUNTRY_CODE.fullmatch(country):
             problems.add(line, COUNTRY, f"{country!r} is no country code", "write it such as DE (ISO 3166-1 alpha-2)")
         if residency and residency not in residencies:
             known = ", ".join(residencies)
             problems.add(line, RESIDENCY, f"{residency!r} is no residency", f"there are {known}; or leave it empty")
         known_residency = residency or RESIDENCY_OF_COUNTRY.get(country, "")
-        yield RosterRow(device, line, columns.value(row, MODEL), country, known_residency)
+        yield RosterRow(device, line, model, country, known_residency)

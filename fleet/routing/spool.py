@@ -47,7 +47,7 @@ ON CONFLICT (device) DO UPDATE SET again = excluded.line
 WHERE (model, country, residency) IS NOT (excluded.model, excluded.country, excluded.residency)
 """
 _PUT_LISTED = """
-INSERT INTO fleet VALUES (?, 0, ?, '', '', ?, ?, 0)
+INSERT INTO fleet VALUES (?, 0, ?, '', '', {bit}, {is_roster}, 0)
 ON CONFLICT (device) DO UPDATE SET clusters = clusters | excluded.clusters,
   model = CASE WHEN model = '' THEN excluded.model ELSE model END
 """
@@ -124,7 +124,7 @@ class Spool:
     def put_listed(self, cluster: str, devices: Iterable[tuple[str, str]], *, is_roster: bool) -> None:
         """Devices, each with its model, that a cluster's manifest lists. `is_roster`: they make up the fleet."""
         bit = 1 << self.clusters.index(cluster)
-        self._connection.executemany(_PUT_LISTED, ((*each, bit, is_roster) for each in devices))
+        self._connection.executemany(_PUT_LISTED.format(bit=bit, is_roster=int(is_roster)), devices)
 
     def put_routes(self, routes: Iterable[Route]) -> None:
         """Routes as they stand."""

@@ -10,6 +10,8 @@ from benchmarks.__main__ import report
 from benchmarks.batches import naive, reference_batch
 from benchmarks.issuing import parse_limit
 from benchmarks.measure import Result, compared, rate
+from benchmarks.planning import FEW, measure
+from fleet.routing.plan_file import read_plan
 from protocol.telemetry import decode_batch, encode_batch
 
 
@@ -62,3 +64,10 @@ def test_the_report_has_the_agreed_shape_and_is_not_written_when_a_benchmark_fai
     with pytest.raises(RuntimeError):
         report(failing(), path, Console(file=io.StringIO()))
     assert not path.exists()
+
+
+@pytest.mark.parametrize("what", ["few", "all"])
+def test_the_planning_benchmark_plans_what_it_says(tmp_path: Path, what: str) -> None:
+    told = measure(1_000, what, tmp_path)
+    assert read_plan(tmp_path / "plan").count == (1_000 if what == "all" else FEW)
+    assert all(told[name] > 0 for name in ("seconds", "csv", "peak"))
