@@ -135,7 +135,7 @@ class Applier:
             if entry is not None and entry.state is BatchState.SENT:
                 waiting.append(_Waiting(batch, entry.change_id, self.clock()))
             else:
-                waiting.append(self._send(plan, batch, is_in_doubt=entry is not None))
+                waiting.append(self._send(plan, batch))
             while waiting and (len(waiting) >= MAX_WAITING_BATCHES or self._is_due(waiting[0])):
                 self._look(plan, waiting, on_progress)
         while waiting:
@@ -144,13 +144,13 @@ class Applier:
                 renewed = self.clock()
             self._look(plan, waiting, on_progress)
 
-    def _send(self, plan: Plan, batch: Batch, *, is_in_doubt: bool) -> _Waiting:
-        if not is_in_doubt:
-            self._write_journal(plan, batch, BatchState.SENDING)
+    def _send(self, plan: Plan, batch: Batch) -> _Waiting:
+        """Send the batch, perhaps again."""
+        self._write_journal(plan, batch, BatchState.SENDING)
         try:
             for routes in _some(self._routes(plan, batch)):
                 self.table.write(routes)
-            change_id = self.writer.write(batch, self.ground.domain, is_in_doubt=is_in_doubt)
+            change_id = self.writer.write(batch, self.ground.domain)
         except (TableMovedError, ConflictError) as error:
             raise UnfinishedError(
                 f"plan {plan.digest[:12]}, batch {batch.number}: {error}; the batches before it stand. See what is "
@@ -171,7 +171,7 @@ class Applier:
         try:
             is_in_sync = not first.change_id or self.writer.is_in_sync(first.change_id)
         except ZoneUnknownChangeError:
-            waiting[0] = self._send(plan, first.batch, is_in_doubt=True)
+            waiting[0] = self._send(plan, first.batch)
             return
         if not is_in_sync:
             self._patience = max(self._patience, (self.clock() - first.sent_at) * LONGER)

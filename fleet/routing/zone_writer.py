@@ -37,32 +37,29 @@ class ZoneWriter:
     sleep: Callable[[float], None]
     """Seconds."""
 
-    def write(self, batch: Batch, domain: str, *, is_in_doubt: bool) -> str:
+    def write(self, batch: Batch, domain: str) -> str:
         """Make the batch's changes, once; the id of the change that proves it, empty when the zone is not touched.
 
-        `is_in_doubt`: it may have been sent before. `ConflictError`: nothing of it was done. `UnfinishedError`: Route
-        53 cannot be asked, and the batch is in doubt.
+        It may have been sent before: what is sent says what must stand, so Route 53 refuses it the second time, and the
+        zone tells why. `ConflictError`: nothing of it was done. `UnfinishedError`: Route 53 cannot be asked, and the
+        batch is in doubt.
         """
         changes = batch.zone_changes
         if not changes:
             return ""
-        refusal = ""
         for _ in range(MAX_DOUBTS):
-            if is_in_doubt:
-                found = decide(batch, tuple(self._standing(batch, domain)), domain)
-                if isinstance(found, Conflict) or (refusal and isinstance(found, SendAgain)):
-                    raise ConflictError(_explain(found, refusal))
-                if isinstance(found, Redo):
-                    change_id = self._redo(found)
-                    if change_id is None:
-                        continue
-                    return change_id
+            refusal = ""
             try:
                 return self._ask(partial(self.zone.change, changes))
             except ZoneRefusedError as error:
-                refusal, is_in_doubt = str(error), True
+                refusal = str(error)
             except ZoneReplyLostError:
-                refusal, is_in_doubt = "", True
+                pass
+            found = decide(batch, tuple(self._standing(batch, domain)), domain)
+            if isinstance(found, Conflict) or (refusal and isinstance(found, SendAgain)):
+                raise ConflictError(_explain(found, refusal))
+            if isinstance(found, Redo) and (change_id := self._redo(found)):
+                return change_id
         raise UnfinishedError(
             f"Route 53 answered none of {MAX_DOUBTS} requests for batch {batch.number}; check the network, and rerun"
         )

@@ -99,6 +99,18 @@ def test_faults_upon_faults_converge(seed: int) -> None:
     world.is_exactly_the_plan()
 
 
+@pytest.mark.parametrize("number", [number for number, name in enumerate(CALLS) if name == "change"])
+def test_two_runs_of_one_plan_at_once_do_no_harm(number: int) -> None:
+    world = World()
+
+    def strike(each: int, _name: str) -> None:
+        if each == number:
+            world.applier().apply(world.plan)
+
+    world.applier(Hazard(strike)).apply(world.plan)
+    world.is_exactly_the_plan()
+
+
 def test_a_change_route_53_has_forgotten_is_proven_again() -> None:
     world = World()
     sent = CALLS.index("is_in_sync")
