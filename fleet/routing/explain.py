@@ -91,10 +91,10 @@ def explain(
     `wildcard`: the holding of the wildcard's label. `answers`: to `answer.questions` of the holding, if a
     resolver was asked.
     """
-    device, domain = holding.device, inspection.deployed.domain
+    device, domain = holding.device, inspection.places.domain
     if device is None:
         raise ValueError(f"{holding.label!r} is no device id")
-    pin = inspection.deployed.pins.get(device)
+    pin = inspection.places.pins.get(device)
     target = pin or (holding.route.target if holding.route else DEFAULT)
     name = device_hostname(device, domain)
     leads = _target_links(device, target, clusters, default, domain)

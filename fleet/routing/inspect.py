@@ -41,7 +41,7 @@ _BY_HAND = "no tool of ours makes such a record: find out who did, and remove it
 class Inspection:
     """Judges one holding after the other, and remembers the plans it met."""
 
-    deployed: Places
+    places: Places
     now: datetime
     read_plan: Callable[[str], PlanEntry | None]
     """`RouteTable.read_plan`; asked once a plan."""
@@ -50,13 +50,13 @@ class Inspection:
     def findings(self, holding: Holding) -> Iterator[Finding]:
         """The broken rules of one name."""
         if holding.label == WILDCARD_LABEL:
-            yield from _wildcard_findings(holding, self.deployed.domain)
+            yield from _wildcard_findings(holding, self.places.domain)
         elif holding.label == "":
-            yield from _delegation_findings(holding, self.deployed.domain)
+            yield from _delegation_findings(holding, self.places.domain)
         elif holding.device is None:
-            yield from _stray_findings(holding, self.deployed.domain)
-        elif holding.device in self.deployed.pins:
-            yield from _pin_findings(holding, holding.device, self.deployed)
+            yield from _stray_findings(holding, self.places.domain)
+        elif holding.device in self.places.pins:
+            yield from _pin_findings(holding, holding.device, self.places)
         else:
             yield from self._device_findings(holding, holding.device)
 
@@ -89,11 +89,11 @@ class Inspection:
         under_way = False
         if route is not None:
             under_way = self.is_under_way(route)
-            yield from _route_findings(route, self.plan_of(route), self.deployed.domain, self.now)
+            yield from _route_findings(route, self.plan_of(route), self.places.domain, self.now)
         if not under_way:
-            expected = project(device, route.target if route else DEFAULT, self.deployed.domain)
-            yield from _record_findings(holding, device, expected, self.deployed.domain)
-        yield from _hiding_findings(holding, device, self.deployed.domain)
+            expected = project(device, route.target if route else DEFAULT, self.places.domain)
+            yield from _record_findings(holding, device, expected, self.places.domain)
+        yield from _hiding_findings(holding, device, self.places.domain)
 
 
 def describe(records: Sequence[RecordSet], foreign: Sequence[tuple[str, str]] = (), *, at: str = "") -> str:
@@ -190,9 +190,9 @@ def _hiding_findings(holding: Holding, device: DeviceId, domain: str) -> Iterato
         )
 
 
-def _pin_findings(holding: Holding, device: DeviceId, deployed: Places) -> Iterator[Finding]:
-    name = device_hostname(device, deployed.domain)
-    pin = project(device, deployed.pins[device], deployed.domain)
+def _pin_findings(holding: Holding, device: DeviceId, places: Places) -> Iterator[Finding]:
+    name = device_hostname(device, places.domain)
+    pin = project(device, places.pins[device], places.domain)
     others = [each for each in holding.records if pin is None or not is_same(each, pin)]
     if pin is not None and (others or holding.below or holding.foreign or not holding.records):
         yield Finding(
@@ -208,7 +208,7 @@ def _pin_findings(holding: Holding, device: DeviceId, deployed: Places) -> Itera
             rule=Rule.PINNED,
             name=name,
             device=device,
-            expected=f"the pin alone, to {deployed.pins[device]}",
+            expected=f"the pin alone, to {places.pins[device]}",
             found=f"a route to {holding.route.target} as well, revision {holding.route.revision}",
             way_out="take the pin out of the stack file, or leave the device to it: the pin is what counts now",
         )

@@ -31,14 +31,14 @@ def repair(holding: Holding, findings: Sequence[Finding], inspection: Inspection
     """
     device, route = holding.device, holding.route
     broken = sorted({finding.rule for finding in findings if finding.rule in REPAIRED_RULES})
-    if device is None or device in inspection.deployed.pins or not broken or holding.foreign:
+    if device is None or device in inspection.places.pins or not broken or holding.foreign:
         return None
     if route is not None and inspection.is_under_way(route):
         return None
     ends = route is None or Rule.EXPIRED in broken
     before = DEFAULT if route is None else route.target
     after = _home(route, inspection) if route is not None and ends else before
-    removes, creates = _difference(holding, project(device, after, inspection.deployed.domain))
+    removes, creates = _difference(holding, project(device, after, inspection.places.domain))
     note = f"(repaired: {', '.join(broken)})"
     return Change(
         device=device,
@@ -58,7 +58,7 @@ def repair(holding: Holding, findings: Sequence[Finding], inspection: Inspection
 def _home(route: Route, inspection: Inspection) -> Target:
     """Where an expired route ends; a cluster that is no more would lose the device, so the default takes it."""
     target = route.returns_to
-    return target if not target.cluster or target.cluster in inspection.deployed.clusters else DEFAULT
+    return target if not target.cluster or target.cluster in inspection.places.clusters else DEFAULT
 
 
 def _difference(holding: Holding, wanted: RecordSet | None) -> tuple[tuple[RecordSet, ...], tuple[RecordSet, ...]]:

@@ -82,7 +82,7 @@ def inspect(
     random.Random(7).shuffle(shuffled)  # noqa: S311  # an order, no secret
     pages = [Page(tuple(shuffled[at : at + 3]), (), None, None) for at in range(0, len(shuffled), 3)]
     pages.append(Page((), tuple(others), None, None))
-    inspection = Inspection(deployed=DEPLOYED, now=NOW, read_plan=PLANS.get)
+    inspection = Inspection(places=DEPLOYED, now=NOW, read_plan=PLANS.get)
     with TemporaryDirectory() as folder:
         held = list(holdings(routes, pages, DOMAIN, Path(folder), always=DEPLOYED.pins))
     assert [each.label for each in held] == sorted({each.label for each in held})

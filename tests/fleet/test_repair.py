@@ -42,7 +42,7 @@ def repaired(
     routes: Sequence[Route], zone: Sequence[RecordSet], others: Sequence[tuple[str, str]] = ()
 ) -> tuple[list[Finding], list[Change]]:
     """What is found in this world, and the changes that mend it."""
-    inspection = Inspection(deployed=DEPLOYED, now=NOW, read_plan=PLANS.get)
+    inspection = Inspection(places=DEPLOYED, now=NOW, read_plan=PLANS.get)
     page = Page(tuple(zone), tuple(others), None, None)
     findings: list[Finding] = []
     changes: list[Change] = []
