@@ -3,7 +3,10 @@
 import typer
 
 from fleet.commands.apply import apply
+from fleet.commands.check import check
+from fleet.commands.export import export
 from fleet.commands.plan import plan
+from fleet.commands.show import show
 
 route = typer.Typer(
     help="Move any device, lose none: plan, apply, roll back, check, explain.",
@@ -20,3 +23,6 @@ app.add_typer(route, name="route")
 
 route.command()(plan)
 route.command()(apply)
+route.command()(check)
+route.command()(show)
+route.command()(export)

@@ -17,8 +17,8 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show `what` with a bar while the block runs; the value takes how many more are done."""
+def counted(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show `what` with a bar while the block runs; the value takes how many more are done. `total`: if it is known."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

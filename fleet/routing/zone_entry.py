@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import dns.exception
 import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+
+from fleet.errors import RefusedError
 
 _ESCAPE = re.compile(r"\\([0-7]{3}|.)", re.DOTALL)
 _POLICIES = {
@@ -44,7 +47,16 @@ class ZoneEntry:
 
 
 def read_entry(listed: Mapping[str, Any]) -> ZoneEntry:
-    """The record set in an item of ListResourceRecordSets."""
+    """The record set in an item of ListResourceRecordSets; `RefusedError` for one that is no valid DNS data."""
+    try:
+        return _entry(listed)
+    except (dns.exception.DNSException, ValueError) as error:
+        raise RefusedError(
+            f"{listed['Name']} {listed['Type']}: is no DNS data that a zone file can hold ({error}); correct it first"
+        ) from error
+
+
+def _entry(listed: Mapping[str, Any]) -> ZoneEntry:
     alias = listed.get("AliasTarget")
     kind = str(listed["Type"])
     policy = next((_POLICIES[key] for key in _POLICIES if listed.get(key) is not None), "")
