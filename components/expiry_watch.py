@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
 from components.function import Function, FunctionArgs
 from components.naming import Naming
 from components.policies.monitoring import authority_expiry_policy
+from components.schedule import run_regularly
 
 EVERY_DAY = "rate(1 day)"
-EVENTS_SERVICE = "events.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,32 +52,15 @@ class ExpiryWatch(pulumi.ComponentResource):
             child,
         )
         self.function_name = function.function_name
-        schedule = aws.cloudwatch.EventRule(
-            f"{name}-schedule",
-            name=args.naming.name("authority-expiry"),
+        run_regularly(
+            name,
+            function,
+            thing="authority-expiry",
             description="Once a day, count the days CA certificates have left",
+            rate=EVERY_DAY,
+            naming=args.naming,
             region=args.region,
-            schedule_expression=EVERY_DAY,
             tags=args.tags,
-            opts=child,
-        )
-        permission = aws.lambda_.Permission(
-            f"{name}-permission",
-            statement_id="every-day",
-            action="lambda:InvokeFunction",
-            function=function.function_arn,
-            region=args.region,
-            principal=EVENTS_SERVICE,
-            source_account=args.naming.account_id,
-            source_arn=schedule.arn,
-            opts=child,
-        )
-        aws.cloudwatch.EventTarget(
-            f"{name}-target",
-            rule=schedule.name,
-            target_id="authority-expiry",
-            arn=function.function_arn,
-            region=args.region,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[permission]),
+            parent=self,
         )
         self.register_outputs({"function_name": self.function_name})

@@ -18,17 +18,18 @@ ARCHIVES = "build/functions"
 """Where `make functions` puts one archive a function, relative to the project."""
 LOG_RETENTION_DAYS = 90  # long enough to look back over a slow rollout (design decision 9)
 MEMORY_MIB = 256  # Lambda gives a share of a processor by memory; below this, importing boto3 takes seconds
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 30  # for a function that answers an event; one that waits for AWS says how long
 RETRIES = 2  # Lambda's default for asynchronous events, said here because the dead letter queue comes after it
 
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionArgs:
-    """One function of `functions/` in one cluster region."""
+    """One function of `functions/` in one region."""
 
     naming: Naming
     tags: dict[str, str]
-    cluster: str
+    cluster: str | None
+    """None for what an environment has once: its role's name needs no cluster in it."""
     region: str
     module: str
     """The module's name in `functions/`: also the archive's, and with hyphens the physical name."""
@@ -39,6 +40,7 @@ class FunctionArgs:
     policy_inputs: Mapping[str, Any]
     dead_letter_queue_arn: pulumi.Input[str] | None = None
     """Where an event goes that the function failed on every time; its policy must allow it."""
+    timeout_seconds: int = TIMEOUT_SECONDS
 
 
 class Function(pulumi.ComponentResource):
@@ -87,7 +89,7 @@ class Function(pulumi.ComponentResource):
             handler=f"functions.{args.module}.handler",
             code=pulumi.FileArchive(f"{ARCHIVES}/{args.module}.zip"),
             memory_size=MEMORY_MIB,
-            timeout=TIMEOUT_SECONDS,
+            timeout=args.timeout_seconds,
             environment=aws.lambda_.FunctionEnvironmentArgs(variables=dict(args.environment)),
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[log_group, permission]),

@@ -29,9 +29,19 @@ def queue(name: str, *, region: str, account_id: str) -> str:
     return f"arn:{PARTITION}:sqs:{region}:{account_id}:{name}"
 
 
+def table(name: str, *, region: str, account_id: str) -> str:
+    """A DynamoDB table."""
+    return f"arn:{PARTITION}:dynamodb:{region}:{account_id}:table/{name}"
+
+
 def bucket(name: str) -> str:
     """An S3 bucket."""
     return f"arn:{PARTITION}:s3:::{name}"
+
+
+def hosted_zone(zone_id: str) -> str:
+    """A Route 53 hosted zone, which lives in no region and whose id says the account."""
+    return f"arn:{PARTITION}:route53:::hostedzone/{zone_id}"
 
 
 def objects(bucket_name: str, *, prefix: str = "") -> str:

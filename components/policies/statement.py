@@ -39,6 +39,11 @@ def allow_principal(
     return allow(sid, actions, resources, condition=condition) | {"Principal": dict(principal)}
 
 
+def deny(sid: str, actions: Sequence[str], resources: Sequence[str], *, condition: Condition) -> Statement:
+    """A refusal to whoever holds the policy, whatever else allows it."""
+    return allow(sid, actions, resources, condition=condition) | {"Effect": "Deny"}
+
+
 def deny_everyone(sid: str, actions: Sequence[str], resources: Sequence[str], *, condition: Condition) -> Statement:
     """A refusal in the policy of a resource, to everyone in and out of the account."""
     return {

@@ -3,7 +3,19 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from components.policies import device, firmware, keys, lake, logs, monitoring, queue, registrar, transport, trust
+from components.policies import (
+    device,
+    firmware,
+    keys,
+    lake,
+    logs,
+    monitoring,
+    queue,
+    registrar,
+    routing,
+    transport,
+    trust,
+)
 from components.policies.statement import Document
 
 ACCOUNT = "111122223333"
@@ -13,6 +25,9 @@ QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:flotilla-dev-letters"
 TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/flotilla-dev-manifest"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:flotilla-dev-alarms"
 KEY = "arn:aws:kms:{region}:" + ACCOUNT + ":key/1234abcd-12ab-34cd-56ef-1234567890ab"
+ROUTES = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/flotilla-dev-routes"
+ZONE = "Z0123456789ABCDEFGHIJ"
+DOMAIN = "iot-dev.example.com"
 BUCKET = f"flotilla-dev-{REGION}-lake-{ACCOUNT}"
 
 
@@ -77,6 +92,24 @@ DOCUMENTS = (
             source_region=REGION,
             source_key_arn=KEY.format(region=REGION),
             targets=[["flotilla-dev-there", "us-east-1", KEY.format(region="us-east-1")]],
+        ),
+    ),
+    Written(
+        "route_sweep_policy",
+        Kind.ROLE,
+        routing.route_sweep_policy(
+            function="flotilla-dev-route-sweep", table_arn=ROUTES, zone_id=ZONE, domain=DOMAIN, **PLACE
+        ),
+    ),
+    Written(
+        "route_operator_policy",
+        Kind.ROLE,
+        routing.route_operator_policy(
+            table_arn=ROUTES,
+            zone_id=ZONE,
+            domain=DOMAIN,
+            clusters={REGION: "flotilla-dev-manifest", "us-east-1": "flotilla-dev-manifest"},
+            account_id=ACCOUNT,
         ),
     ),
     Written("replication_trust", Kind.TRUST, firmware.replication_trust()),

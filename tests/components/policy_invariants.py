@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from types import MappingProxyType
 from typing import Any
 
-from tests.components.policy_documents import ACCOUNT, Kind, Written
+from tests.components.policy_documents import ACCOUNT, DOMAIN, Kind, Written
 
 NO_RESOURCES = MappingProxyType(
     {
@@ -14,6 +14,7 @@ NO_RESOURCES = MappingProxyType(
         # Service Authorization Reference, AWS IoT: no resource types and no condition keys.
         "iot:AttachThingPrincipal": None,
         "iot:ListThingPrincipals": None,
+        "iot:ListCertificates": None,
     }
 )
 """The actions for which AWS takes no resource but `*`, and the condition each must carry where AWS offers one."""
@@ -102,6 +103,58 @@ def is_well_formed(written: Written) -> list[str]:
     return broken
 
 
+CHANGE_ZONE = "route53:ChangeResourceRecordSets"
+ZONE_KEYS = {
+    "Names": "route53:ChangeResourceRecordSetsNormalizedRecordNames",
+    "Types": "route53:ChangeResourceRecordSetsRecordTypes",
+    "Actions": "route53:ChangeResourceRecordSetsActions",
+}
+WILDCARD = rf"\052.gw.{DOMAIN}"
+"""How Route 53 writes `*.gw.<domain>` in the condition key."""
+LEADING_KEYS = "dynamodb:LeadingKeys"
+ERASING = {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteTable", "dynamodb:PartiQLDelete"}
+
+
+def changes_devices_names_alone(written: Written) -> list[str]:
+    """Whoever changes a zone changes one, below `gw.<domain>` there, plain record sets, and never the wildcard."""
+    statements = [one for one in _statements(written) if CHANGE_ZONE in _listed(one["Action"])]
+    broken = []
+    for statement in (one for one in statements if one["Effect"] == "Allow"):
+        resources = _listed(statement["Resource"])
+        if len(resources) != 1 or not re.fullmatch(r"arn:aws:route53:::hostedzone/[A-Z0-9]+", resources[0]):
+            broken.append(f"{_sid(statement)} changes {resources}, and not one zone")
+        if _condition(statement, "ForAllValues:StringLike", ZONE_KEYS["Names"]) != [f"*.gw.{DOMAIN}"]:
+            broken.append(f"{_sid(statement)} changes other names than devices'")
+        types = _condition(statement, "ForAllValues:StringEquals", ZONE_KEYS["Types"])
+        if not types or not set(types) <= {"A", "AAAA", "CNAME", "TXT"}:
+            broken.append(f"{_sid(statement)} changes records of types {types}")
+        if not _condition(statement, "ForAllValues:StringEquals", ZONE_KEYS["Actions"]):
+            broken.append(f"{_sid(statement)} does not say which actions")
+        broken += [
+            f"{_sid(statement)} holds without {key}, since ForAllValues passes when a key is absent"
+            for key in ZONE_KEYS.values()
+            if _condition(statement, "Null", key) != "false"
+        ]
+        kept = [one for one in statements if one["Effect"] == "Deny" and _listed(one["Resource"]) == resources]
+        if not any(WILDCARD in (_condition(one, "ForAnyValue:StringEquals", ZONE_KEYS["Names"]) or ()) for one in kept):
+            broken.append(f"{_sid(statement)} changes the wildcard")
+    return broken
+
+
+def erases_nothing_of_a_device(written: Written) -> list[str]:
+    """Nothing that is written down about a device is ever deleted: histories and manifests only grow."""
+    broken = []
+    for statement in _allowing(written):
+        erasing = sorted(ERASING & set(_listed(statement["Action"])))
+        if not erasing:
+            continue
+        if _condition(statement, "ForAllValues:StringLike", LEADING_KEYS) != ["#*"]:
+            broken.append(f"{_sid(statement)} allows {', '.join(erasing)} on items of devices")
+        elif _condition(statement, "Null", LEADING_KEYS) != "false":
+            broken.append(f"{_sid(statement)} holds without {LEADING_KEYS}, since ForAllValues passes then")
+    return broken
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     names_its_actions,
     names_its_resources,
@@ -109,6 +162,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     trusts_one_service_for_this_account,
     lets_in_whom_it_names,
     is_well_formed,
+    changes_devices_names_alone,
+    erases_nothing_of_a_device,
 )
 
 

@@ -3,6 +3,7 @@
 After a change that is meant: FLOTILLA_WRITE_GOLDEN=1 .venv/bin/pytest tests/components/test_policies.py
 """
 
+import copy
 import inspect
 import json
 import os
@@ -18,7 +19,10 @@ from components.policies.statement import Document
 from tests.components.policy_documents import ACCOUNT, DOCUMENTS, Kind, Written
 from tests.components.policy_invariants import (
     INVARIANTS,
+    ZONE_KEYS,
     Invariant,
+    changes_devices_names_alone,
+    erases_nothing_of_a_device,
     excludes_nothing,
     is_well_formed,
     lets_in_whom_it_names,
@@ -42,6 +46,9 @@ TOLERATED = {
     # It reads what is attached to an identity or a resource; a trust has no resource.
     Kind.TRUST: frozenset({"MALFORMED"}),
 }
+
+UNKNOWN_TO_THE_JUDGE = frozenset({"UNKNOWN_ACTION: Unknown action iot:DeleteConnection"})
+"""Younger than the judge's data; Service Authorization Reference, AWS IoT: resource type client."""
 
 SERVICE = {"Service": "iot.amazonaws.com"}
 OURS = {
@@ -89,13 +96,68 @@ def test_every_document_keeps_every_invariant(invariant: Invariant, written: Wri
 def test_an_independent_judge_finds_nothing_it_understands(written: Written) -> None:
     text = json.dumps(written.document).replace("${iot:Connection.Thing.ThingName}", "device1")
     found = [finding for finding in parliament_findings(text) if finding.split(":")[0] not in TOLERATED[written.kind]]
-    assert not found
+    assert set(found) <= UNKNOWN_TO_THE_JUDGE
 
 
 def _bad(kind: Kind, **statement: object) -> Written:
     defaults = {"Sid": "Bad", "Effect": "Allow", "Action": ["iot:Publish"], "Resource": [TOPIC]}
     return Written("bad", kind, {"Version": "2012-10-17", "Statement": [defaults | statement]})
 
+
+def _without(document: Document, sid: str, *path: str) -> Document:
+    """The document without a statement, or without what stands at `path` in it."""
+    changed = copy.deepcopy(document)
+    statement = next(one for one in changed["Statement"] if one["Sid"] == sid)
+    if not path:
+        changed["Statement"].remove(statement)
+        return changed
+    within = statement
+    for name in path[:-1]:
+        within = within[name]
+    del within[path[-1]]
+    return changed
+
+
+def _forgetting(sid: str, *path: str) -> Callable[[Document], Document]:
+    return lambda document: _without(document, sid, *path)
+
+
+def _routing(change: Callable[[Document], Document]) -> list[Written]:
+    """Both documents of routing, changed."""
+    names = ("route_sweep_policy", "route_operator_policy")
+    return [Written(one.name, one.kind, change(one.document)) for one in DOCUMENTS if one.name in names]
+
+
+def _with(document: Document, sid: str, **changes: object) -> Document:
+    changed = copy.deepcopy(document)
+    next(one for one in changed["Statement"] if one["Sid"] == sid).update(changes)
+    return changed
+
+
+BAD_ROUTING = [
+    (rule, written)
+    for rule, change in (
+        (changes_devices_names_alone, _forgetting("KeepTheWildcard")),
+        (changes_devices_names_alone, lambda one: _with(one, "KeepTheWildcard", Resource=["arn:aws:route53:::x/Z"])),
+        (changes_devices_names_alone, _forgetting("ChangeDevices", "Condition", "ForAllValues:StringLike")),
+        (
+            changes_devices_names_alone,
+            lambda one: _with(one, "ChangeDevices", Resource=["arn:aws:route53:::hostedzone/*"]),
+        ),
+        *(
+            (changes_devices_names_alone, _forgetting("ChangeDevices", "Condition", operator, key))
+            for operator, keys in (
+                ("Null", ZONE_KEYS),
+                ("ForAllValues:StringEquals", {name: ZONE_KEYS[name] for name in ("Types", "Actions")}),
+            )
+            for key in keys.values()
+        ),
+        (erases_nothing_of_a_device, _forgetting("ClearItsOwn", "Condition", "Null")),
+        (erases_nothing_of_a_device, _forgetting("ClearItsOwn", "Condition")),
+        (erases_nothing_of_a_device, lambda one: _with(one, "WriteRoutes", Action=["dynamodb:BatchWriteItem"])),
+    )
+    for written in _routing(change)
+]
 
 BAD: list[tuple[Callable[[Written], list[str]], Written]] = [
     (names_its_actions, _bad(Kind.ROLE, Action="*")),
@@ -143,10 +205,10 @@ BAD: list[tuple[Callable[[Written], list[str]], Written]] = [
 ]
 
 
-@pytest.mark.parametrize(("invariant", "document"), BAD)
+@pytest.mark.parametrize(("invariant", "document"), BAD + BAD_ROUTING)
 def test_every_invariant_rejects_what_breaks_it(invariant: Invariant, document: Written) -> None:
     assert invariant(document)
 
 
 def test_no_invariant_is_without_a_document_it_rejects() -> None:
-    assert {invariant for invariant, _ in BAD} == set(INVARIANTS)
+    assert {invariant for invariant, _ in BAD + BAD_ROUTING} == set(INVARIANTS)
