@@ -1,5 +1,6 @@
 """Write the connection bundle of an identity: what leaves the factory inside the device."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -30,7 +31,15 @@ def check_folder(folder: Path, device: DeviceId) -> None:
         raise RefusedError(f"{folder}: holds the bundle of device {owner}; give device {device} a folder of its own")
 
 
-def hand_over(identity: Identity, *, issuer: x509.Certificate, domain: str, trust_anchors: bytes, folder: Path) -> None:
+def hand_over(
+    identity: Identity,
+    *,
+    issuer: x509.Certificate,
+    domain: str,
+    reconnect_window: timedelta,
+    trust_anchors: bytes,
+    folder: Path,
+) -> None:
     """Write the bundle, `bundle.json` last: where it stands, the folder is complete. A rerun writes the same."""
     make_folder(folder)
     _check_key(folder, identity)
@@ -38,10 +47,11 @@ def hand_over(identity: Identity, *, issuer: x509.Certificate, domain: str, trus
     chain = certificate.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM)
     write_durably(folder / CHAIN_FILE, chain)
     write_durably(folder / TRUST_ANCHORS_FILE, trust_anchors)
-    write_durably(folder / BUNDLE_FILE, _document(identity, domain).model_dump_json(indent=2).encode() + b"\n")
+    document = _document(identity, domain, reconnect_window)
+    write_durably(folder / BUNDLE_FILE, document.model_dump_json(indent=2).encode() + b"\n")
 
 
-def _document(identity: Identity, domain: str) -> Bundle:
+def _document(identity: Identity, domain: str, reconnect_window: timedelta) -> Bundle:
     device = identity.device
     return Bundle(
         device=device,
@@ -49,6 +59,7 @@ def _document(identity: Identity, domain: str) -> Bundle:
         domain=domain,
         hostname=device_hostname(device, domain),
         topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
+        reconnect_window_seconds=int(reconnect_window.total_seconds()),
     )
 
 

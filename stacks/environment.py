@@ -5,13 +5,14 @@ values stand in `stacks.rules`. Keys in the file are the field names below, unde
 `home_region`).
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.device_id import parse_device_id
+from protocol.traffic import reconnect_window
 from stacks.grammar import CommonName, Day, Domain, Ipv4, Label, Region, StackName, TagValue, Text
 
 MAX_PINNED_DEVICES = 200
@@ -106,6 +107,31 @@ class Default(Frozen):
     """`geolocation`: continent to cluster, at least one."""
 
 
+class ClusterLoad(Frozen):
+    """What a cluster must carry at the end of its fleet's life, and what its account may."""
+
+    devices: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    """At the end of life, with those that other clusters would send here if they were lost."""
+    connections: Annotated[int, Field(ge=1)] = 500_000
+    """The account's quota of connections at once (AWS IoT Core quotas; write what Service Quotas says)."""
+    connects_per_second: Annotated[int, Field(ge=1)] = 500
+    """The account's quota of new connections: 500 by default, 3,000 in large regions."""
+
+
+class Fleet(Frozen):
+    """How large the fleet becomes, and how long it may take to be whole again after an outage."""
+
+    recovery_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    """From the moment a cluster is back until every device is; devices keep their readings meanwhile."""
+    clusters: dict[Label, ClusterLoad]
+    """Cluster to its load."""
+
+    @property
+    def reconnect_window(self) -> timedelta:
+        """What devices are told: the window of the cluster that needs the widest, for a device may be moved to any."""
+        return max(reconnect_window(load.devices, load.connects_per_second) for load in self.clusters.values())
+
+
 class Authority(Frozen):
     """An issuing authority: a CA of one supplier or line. Its certificate, once made, is a file of the repository."""
 
@@ -178,6 +204,7 @@ class Environment(Frozen):
     domain: Domain
     clusters: dict[Label, Cluster]
     default: Default
+    fleet: Fleet
     authorities: dict[Label, Authority]
     """Of suppliers and lines, and `gateway` where devices may be redirected to a gateway on a desk."""
     models: dict[Label, HardwareModel]

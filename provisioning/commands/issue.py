@@ -86,6 +86,7 @@ def issue(
                 identity,
                 issuer=ready.certificate,
                 domain=environment.domain,
+                reconnect_window=environment.fleet.reconnect_window,
                 trust_anchors=anchors,
                 folder=out,
             )

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stacks.rules import choice, identity, pins, places
+from stacks.rules import choice, identity, pins, places, scatter
 from stacks.rules.breach import Breach, Breaches
 
 RULES: tuple[Callable[..., Breaches], ...] = (
@@ -24,6 +24,9 @@ RULES: tuple[Callable[..., Breaches], ...] = (
     choice.latency_compares_clusters,
     choice.default_clusters_exist,
     choice.europe_stays_in_the_union,
+    scatter.every_cluster_has_a_load,
+    scatter.fleets_fit_their_connections,
+    scatter.fleets_come_back_in_time,
     pins.few_pins,
     pins.devices_pinned_once,
     pins.pinned_names_are_free,

@@ -45,6 +45,7 @@ config:
   flotilla:firmware:
     retention_mode: GOVERNANCE
     retention_days: 30
+  flotilla:fleet: { clusters: { eu1: { devices: 100000 }, us1: { devices: 50000 } } }
   flotilla:pins:
     - device: device1
       cluster: us1

@@ -42,7 +42,7 @@ def test_problems_are_printed_one_a_line_and_the_exit_code_tells(tmp_path: Path)
     result = check("--directory", tmp_path)
     assert result.returncode == 2
     assert result.stdout == (
-        "Pulumi.lab.yaml:36: flotilla:pins[0].cluster: there is no cluster us9; name one of eu1, us1\n"
+        "Pulumi.lab.yaml:37: flotilla:pins[0].cluster: there is no cluster us9; name one of eu1, us1\n"
     )
     assert "Traceback" not in result.stderr
 
@@ -58,7 +58,7 @@ def test_problems_are_data_for_machines(tmp_path: Path) -> None:
             "problems": [
                 {
                     "file": "Pulumi.lab.yaml",
-                    "line": 36,
+                    "line": 37,
                     "key": "flotilla:pins[0].cluster",
                     "rule": "there is no cluster us9",
                     "way_out": "name one of eu1, us1",

@@ -60,7 +60,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(load: Load) -> N
         (9, "flotilla:default"),
         (11, "flotilla:default.cluster"),
         (33, "flotilla:firmware.retention_days"),
-        (40, "flotilla:pins[0].expires"),
+        (41, "flotilla:pins[0].expires"),
     ], "rules between sound values are asked although other values are not sound"
 
 
@@ -78,7 +78,7 @@ def test_more_than_two_hundred_pins_are_refused_at_the_first_too_many(load: Load
 
     assert len(load(pins(200)).pins) == 200
     with pytest.raises(
-        StackError, match=r"^Pulumi\.lab\.yaml:235: flotilla:pins\[200\]: 201 devices are pinned"
+        StackError, match=r"^Pulumi\.lab\.yaml:236: flotilla:pins\[200\]: 201 devices are pinned"
     ) as caught:
         load(pins(201))
     assert len(caught.value.problems) == 1
