@@ -70,7 +70,7 @@ class Mover:
         plan: Plan,
         *,
         made_by: str,
-        apply_zone: Callable[[Plan], None],
+        apply_zone: Callable[[Plan], object],
         on_progress: Callable[[Progress], None],
     ) -> Followed:
         """Follow the devices of a plan whose zone is done. `apply_zone` carries out the plans that move some back."""

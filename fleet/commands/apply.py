@@ -7,15 +7,32 @@ import typer
 
 from fleet.cloud import Cloud
 from fleet.commands.consent import Yes, ask
+from fleet.commands.follow_options import (
+    DEFAULT_ARRIVE_WITHIN,
+    DEFAULT_LOOK_EVERY,
+    DEFAULT_PRESENCE_LAG,
+    DEFAULT_SETTLE,
+    DEFAULT_STABLE,
+    ArriveWithin,
+    Follow,
+    LookEvery,
+    PresenceLag,
+    Settle,
+    Stable,
+    seconds,
+    waits_of,
+)
+from fleet.commands.follow_telling import follow_bar, followed_facts, tell_followed
 from fleet.commands.progress import counted
 from fleet.commands.telling import errors_told
+from fleet.move import Mover
 from fleet.routing.applier import Applied, Applier
 from fleet.routing.plan import Plan
 from fleet.routing.plan_file import read_plan
 from fleet.routing.zone import MAX_BATCH_RECORDS
 from fleet.zone_applier import zone_applier
 from provisioning.commands.options import AsJson, Stack, now, outputs_of
-from provisioning.commands.telling import tell
+from provisioning.commands.telling import FAILED, tell
 
 LargestBatch = Annotated[
     int,
@@ -29,17 +46,44 @@ def apply(
     stack: Stack,
     outputs: Annotated[Path, typer.Option(help="What the deployment gave: pulumi stack output --json.")],
     largest_batch: LargestBatch = MAX_BATCH_RECORDS,
+    follow: Follow = True,
+    arrive_within: ArriveWithin = DEFAULT_ARRIVE_WITHIN,
+    settle: Settle = DEFAULT_SETTLE,
+    stable: Stable = DEFAULT_STABLE,
+    presence_lag: PresenceLag = DEFAULT_PRESENCE_LAG,
+    look_every: LookEvery = DEFAULT_LOOK_EVERY,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make exactly the plan's changes. May be stopped anywhere; a rerun goes on, and of a plan that is done says so."""
+    """Make exactly the plan's changes, and follow its devices until they have arrived or are moved back.
+
+    May be stopped anywhere; a rerun goes on, and of a plan that is done says so. Exit code 1 when a device was moved
+    back.
+    """
     with errors_told():
         known = outputs_of(stack, outputs)
         plan = read_plan(plan_file)
-        applier = zone_applier(known, Cloud.from_environment(), clock=now, largest=largest_batch)
+        waits = waits_of(arrive_within, settle=settle, stable=stable, presence_lag=presence_lag)
+        cloud = Cloud.from_environment()
+        applier = zone_applier(known, cloud, clock=now, largest=largest_batch)
+        mover = Mover(
+            outputs=known, cloud=cloud, table=applier.table, clock=now, waits=waits, look_every=seconds(look_every)
+        )
         if not is_begun(plan, applier):
+            if follow:
+                mover.refuse_unadmitted(plan)
             ask(plan, yes=yes)
-        tell(facts(apply_zone(plan, applier)), as_json=as_json)
+        applied = facts(apply_zone(plan, applier))
+        if not follow:
+            tell(applied, as_json=as_json)
+            return
+        with follow_bar() as bar:
+            followed = mover.follow(plan, made_by=applier.holder, apply_zone=applier.apply, on_progress=bar)
+        tell({**applied, **followed_facts(followed)} if as_json else applied, as_json=as_json)
+        if not as_json:
+            tell_followed(followed)
+    if followed.returned:
+        raise typer.Exit(FAILED)
 
 
 def is_begun(plan: Plan, applier: Applier) -> bool:

@@ -1,5 +1,6 @@
 """A device that delivers while its name is led to another cluster: every row arrives, once, and it ends up there."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -284,6 +285,29 @@ def test_a_device_that_was_nowhere_is_counted_and_stays_pointed(dev: World, desk
     assert desk.table.read([device])[device].state is State.POINTED
     with dev.connected(device):
         assert desk.follow(plan).settled == (device,), "it woke up, and a rerun sees it where it belongs"
+
+
+SHORT_WAITS = ("--settle", "2", "--stable", "3", "--presence-lag", "1", "--look-every", "0.5")
+
+
+def apply_command(dev: World, plan: Plan, *options: str, succeeds: bool = True) -> str:
+    outputs = ("--stack", dev.stack, "--outputs", str(dev.home / "outputs.json"))
+    return dev.run("fleet", "route", "apply", str(plan.path), *outputs, *SHORT_WAITS, *options, succeeds=succeeds)
+
+
+def test_one_command_takes_a_device_from_one_cluster_to_the_other(dev: World, desk: Desk) -> None:
+    device = parse_device_id("mover6")
+    dev.make_device(device, LINE)
+    plan = desk.plan(device)
+    with delivering(dev, device) as working:
+        told = json.loads(apply_command(dev, plan, "--yes", "--json"))
+        assert (told["settled"], told["moved_back"], told["unseen"]) == ([device], [], [])
+        working.finish()
+    dev.until(lambda: len(arrived(dev, "eu1", working) + arrived(dev, "us1", working)) >= len(sent(working)))
+    old, new = arrived(dev, "eu1", working), arrived(dev, "us1", working)
+    assert tuple(sorted(old + new)) == sent(working), "every row that was sent, each once"
+    assert max(old) < min(new)
+    assert desk.table.read([device])[device].state is State.SETTLED
 
 
 def sent(working: Delivering) -> tuple[Measurement, ...]:
