@@ -4,9 +4,11 @@ import typer
 
 from fleet.commands.apply import apply
 from fleet.commands.check import check
+from fleet.commands.debug import debug
 from fleet.commands.export import export
 from fleet.commands.plan import plan
 from fleet.commands.show import show
+from fleet.commands.sweep import sweep
 
 route = typer.Typer(
     help="Move any device, lose none: plan, apply, roll back, check, explain.",
@@ -26,3 +28,5 @@ route.command()(apply)
 route.command()(check)
 route.command()(show)
 route.command()(export)
+route.command()(debug)
+route.command()(sweep)

@@ -15,3 +15,7 @@ class WorldMovedError(RefusedError):
 
 class UnfinishedError(FleetError):
     """Begun and not done: the cloud could not be asked, or said no. What is done stands, and a rerun goes on."""
+
+
+class BlockedError(UnfinishedError):
+    """Begun and not done, and a rerun finds the same: something stands in the way that nobody of ours put there."""

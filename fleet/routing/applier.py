@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
-from fleet.errors import RefusedError, UnfinishedError
+from fleet.errors import BlockedError, RefusedError, UnfinishedError
 from fleet.routing.batches import Batch, pack
 from fleet.routing.ground import Ground
 from fleet.routing.plan import Change, Plan
@@ -81,7 +81,8 @@ class Applier:
         """Carry the plan out, or go on with it. `on_progress` is told how many more changes have come into sync.
 
         `WorldMovedError`: nothing was done, make a new plan. `RefusedError`: another plan is being applied.
-        `UnfinishedError`: what is done stands; run it again, or see what `route check` says.
+        `UnfinishedError`: what is done stands; run it again. `BlockedError`, one of those: it will meet the same again;
+        see what `route check` says.
         """
         turns = self.writer.pace.turns
         entry = self.table.read_plan(plan.digest)
@@ -152,7 +153,7 @@ class Applier:
                 self.table.write(routes)
             change_id = self.writer.write(batch, self.ground.domain)
         except (TableMovedError, ConflictError) as error:
-            raise UnfinishedError(
+            raise BlockedError(
                 f"plan {plan.digest[:12]}, batch {batch.number}: {error}; the batches before it stand. See what is "
                 "wrong with `route check`, mend it with `route check --repair`, and plan the rest anew"
             ) from error

@@ -1,159 +1,103 @@
 """Whatever has expired goes home, nothing else moves, and a sweep that was killed anywhere is finished by the next."""
 
-from collections.abc import Iterator
+import random
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.errors import WorldMovedError
-from fleet.routing.ground import Ground
-from fleet.routing.plan import Change, Plan
+from fleet.errors import RefusedError
+from fleet.routing.applier import CLAIM, Applier
+from fleet.routing.pace import Pace
 from fleet.routing.plan_text import TextPlan
-from fleet.routing.record_set import project
+from fleet.routing.record_set import RecordSet, project
 from fleet.routing.route import Kind, Route, State
 from fleet.routing.route_table import RouteTable
 from fleet.routing.sweep import MAX_SWEPT, Swept, sweep, sweep_changes
+from fleet.routing.sweep_shelf import SweepShelf
 from fleet.routing.target import DEFAULT, Target
+from fleet.routing.zone import REQUESTS_PER_SECOND, Create, Delete, Zone
+from fleet.routing.zone_writer import ZoneWriter
 from protocol.device_id import DeviceId, parse_device_id
+from tests.fleet.applying import GROUND, Hazard, KilledError
+from tests.fleet.memory_route_table import MemoryRouteTable
+from tests.fleet.memory_zone import MemoryZone, SimulatedTime
+from tests.fleet.plans import DOMAIN
 
-DOMAIN = "iot.example.com"
-NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-GROUND = Ground(
-    environment="dev",
-    domain=DOMAIN,
-    zone_id="Z1",
-    route_table="routes",
-    clusters={"eu1": f"eu1.clusters.{DOMAIN}", "us1": f"us1.clusters.{DOMAIN}"},
-    pins={"pinned1"},
-)
+NOW = SimulatedTime().now
 
 
-class KilledError(Exception):
-    """Stands for kill -9: nothing after it runs."""
+@dataclass
+class MemoryShelf:
+    """The shelf in memory; `test_sweep_shelf.py` holds the real one."""
+
+    plan: TextPlan | None = None
+
+    def read(self) -> TextPlan | None:
+        return None if self.plan is None else TextPlan.read(self.plan.text)
+
+    def put(self, plan: TextPlan) -> bool:
+        if self.plan is not None and self.plan.digest != plan.digest:
+            return False
+        self.plan = plan
+        return True
+
+    def take_away(self, plan: TextPlan) -> None:
+        if self.plan is not None and self.plan.digest == plan.digest:
+            self.plan = None
 
 
 @dataclass
 class World:
-    """The table, the zone and the shelf as a sweep meets them, with a step counter that kills."""
+    """The table, the zone, the shelf and the applier, as a sweep meets them."""
 
-    routes: dict[DeviceId, Route]
-    zone: dict[str, str] = field(default_factory=dict)
-    shelved: TextPlan | None = None
-    stale: set[DeviceId] = field(default_factory=set)
-    """Devices that the index still shows with the route they had."""
-    index: dict[DeviceId, Route] = field(default_factory=dict)
-    steps_to_live: int | None = None
-    history: list[tuple[DeviceId, int]] = field(default_factory=list)
+    fleet: dict[DeviceId, Route]
+    time: SimulatedTime = field(default_factory=SimulatedTime)
+    table: MemoryRouteTable = field(default_factory=MemoryRouteTable)
+    shelf: MemoryShelf = field(default_factory=MemoryShelf)
+    zone: MemoryZone = field(init=False)
 
     def __post_init__(self) -> None:
-        self.index = dict(self.routes)
-        for route in self.routes.values():
-            self.set_record(route.device, route.target)
+        self.zone = MemoryZone(self.time, random.Random(7))  # noqa: S311 - simulated time, not secrets
+        for number, standing in enumerate(self.fleet.values()):
+            for revision in range(1, standing.revision):
+                self.table.write([replace(standing, revision=revision, expires=None, plan=f"{revision}" * 64)])
+            self.table.write([standing])
+            self.zone.change([Create(record_of(standing))])
+            if number % REQUESTS_PER_SECOND == 0:
+                self.time.sleep(2)
+        self.time.now = NOW
 
-    def set_record(self, device: DeviceId, target: Target) -> None:
-        records = project(device, target, DOMAIN)
-        if records is None:
-            self.zone.pop(device, None)
-        else:
-            self.zone[device] = records.values[0]
+    def standing(self, device: str) -> Route:
+        return self.table.read([DeviceId(device)])[DeviceId(device)]
 
-    def step(self) -> None:
-        if self.steps_to_live is not None:
-            if self.steps_to_live == 0:
-                raise KilledError
-            self.steps_to_live -= 1
+    def records(self, device: str) -> list[str]:
+        return [records.values[0] for records in self.zone.records.get(f"{device}.gw.{DOMAIN}", {}).values()]
 
-    # The table, as far as a sweep asks it.
-    def expired(self, now: datetime) -> Iterator[Route]:
-        shown = {**self.routes, **{device: self.index[device] for device in self.stale}}
-        return iter([route for route in shown.values() if route.expires is not None and route.expires <= now])
-
-    def read(self, devices: list[DeviceId]) -> dict[DeviceId, Route]:
-        return {device: self.routes[device] for device in devices if device in self.routes}
-
-    # The applier, as far as its promises go: the table as a whole first, then the zone, and harmless when repeated.
-    def apply(self, plan: Plan) -> None:
-        self.step()
-        changes = list(plan.changes())
-        mine = [self.routes[change.device].plan == plan.digest for change in changes]
-        if not all(mine):
-            for change in changes:
-                if self.routes[change.device].revision != change.revision - 1:
-                    raise WorldMovedError(f"{change.device}: changed meanwhile")
-                standing = [records.values[0] for records in change.removes]
-                if standing != [self.zone[change.device]]:
-                    raise WorldMovedError(f"{change.device}: the zone holds another record")
-            for change in changes:
-                self.routes[change.device] = written(self.routes[change.device], change, plan.digest)
-                self.history.append((change.device, change.revision))
-        self.step()
-        for change in changes:
-            self.set_record(change.device, change.after)
-        self.step()
-        for change in changes:
-            self.routes[change.device] = replace(self.routes[change.device], state=State.POINTED)
-
-    # The shelf.
-    def read_shelf(self) -> TextPlan | None:
-        self.step()
-        return None if self.shelved is None else TextPlan.read(self.shelved.text)
-
-    def put(self, plan: TextPlan) -> bool:
-        self.step()
-        if self.shelved is not None and self.shelved.digest != plan.digest:
-            return False
-        self.shelved = plan
-        self.step()
-        return True
-
-    def take_away(self, plan: TextPlan) -> None:
-        self.step()
-        if self.shelved is not None and self.shelved.digest == plan.digest:
-            self.shelved = None
-        self.step()
+    def sweep(self, hazard: Hazard | None = None) -> Swept:
+        hazard = hazard or Hazard()
+        table = cast("RouteTable", hazard.around(self.table))
+        pace = Pace(REQUESTS_PER_SECOND, self.time.clock, self.time.sleep)
+        applier = Applier(
+            ground=GROUND,
+            table=table,
+            writer=ZoneWriter(zone=cast("Zone", hazard.around(self.zone)), pace=pace, sleep=self.time.sleep),
+            clock=self.time.clock,
+            sleep=self.time.sleep,
+            holder="tests",
+        )
+        shelf = cast("SweepShelf", hazard.around(self.shelf))
+        return sweep(GROUND, table, shelf, applier.apply, holder="tests", clock=self.time.clock)
 
 
-@dataclass(frozen=True)
-class Shelf:
-    world: World
-
-    def read(self) -> TextPlan | None:
-        return self.world.read_shelf()
-
-    def put(self, plan: TextPlan) -> bool:
-        return self.world.put(plan)
-
-    def take_away(self, plan: TextPlan) -> None:
-        self.world.take_away(plan)
-
-
-def written(former: Route, change: Change, plan: str) -> Route:
-    return replace(
-        former,
-        revision=change.revision,
-        target=change.after,
-        kind=change.kind,
-        reason=change.reason,
-        expires=change.expires,
-        returns_to=change.returns_to,
-        state=State.PENDING,
-        plan=plan,
-    )
-
-
-def project_value(of: Route) -> str:
-    records = project(of.device, of.target, DOMAIN)
+def record_of(standing: Route) -> RecordSet:
+    records = project(standing.device, standing.target, DOMAIN)
     assert records is not None
-    return records.values[0]
-
-
-def run(world: World, now: datetime = NOW) -> Swept:
-    table: RouteTable = world  # type: ignore[assignment]  # the part of it that a sweep uses
-    return sweep(GROUND, table, Shelf(world), world.apply, holder="tests", clock=lambda: now)
+    return records
 
 
 def route(device: str, *, expires: datetime | None, target: str = "192.0.2.100", returns_to: str = "default") -> Route:
@@ -189,29 +133,46 @@ FLEETS = st.dictionaries(
 )
 
 
-@given(fleet=FLEETS, kills=st.lists(st.integers(0, 12), max_size=4))
+@given(
+    fleet=FLEETS,
+    strikes=st.lists(st.tuples(st.integers(0, 60), st.sampled_from(["kill before", "kill after"])), max_size=4),
+)
 def test_no_expired_route_survives_and_no_other_is_touched_wherever_sweeps_were_killed(
-    fleet: dict[DeviceId, Route], kills: list[int]
+    fleet: dict[DeviceId, Route], strikes: list[tuple[int, str]]
 ) -> None:
-    world = World(dict(fleet))
-    for steps in kills:
-        world.steps_to_live = steps
+    world = World(fleet)
+    moment = NOW
+    for at, strike in strikes:
         with suppress(KilledError):
-            run(world)
-        world.steps_to_live = None
-    swept = run(world)
+            world.sweep(Hazard(lambda number, _name, at=at, strike=strike: strike if number == at else None))
+    swept = world.sweep()
     assert swept.left == {}
-    assert world.shelved is None
+    assert world.shelf.plan is None
     for device, before in fleet.items():
-        now = world.routes[device]
-        if before.expires is None or before.expires > NOW:
-            assert now == before, "it has time left, or no end at all"
-            assert world.zone == {**world.zone, device: project_value(before)}
-        else:
+        now, end = world.standing(device), before.expires
+        if end is not None and end <= moment:
             assert (now.revision, now.target, now.expires) == (before.revision + 1, before.returns_to, None)
             assert now.state is State.POINTED, "finished, not merely begun"
-            assert (device in world.zone) is not before.returns_to.is_default
-    assert len(world.history) == len(set(world.history)), "no change is written twice"
+            home = project(device, before.returns_to, DOMAIN)
+            assert world.records(device) == ([] if home is None else [home.values[0]])
+        elif end is None:
+            assert now == before
+            assert world.records(device) == [record_of(before).values[0]], "it has no end, and nothing touched it"
+        elif now.revision != before.revision:
+            assert end <= world.time.now, "its end came while the sweeps were at work, and not before"
+
+
+@given(fleet=FLEETS)
+def test_a_route_that_has_time_left_is_exactly_as_it_was(fleet: dict[DeviceId, Route]) -> None:
+    later = {
+        device: replace(standing, expires=standing.expires and NOW + timedelta(days=1))
+        for device, standing in fleet.items()
+    }
+    world = World(later)
+    assert world.sweep() == Swept(changes=(), left={})
+    for device, before in later.items():
+        assert world.standing(device) == before
+        assert world.records(device) == [record_of(before).values[0]]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +180,7 @@ def test_no_expired_route_survives_and_no_other_is_touched_wherever_sweeps_were_
 )
 def test_a_route_goes_home_from_the_second_it_expires(seconds: int, is_swept: bool) -> None:
     world = world_of(route("device1", expires=NOW + timedelta(seconds=seconds)))
-    assert [change.device for change in run(world).changes] == (["device1"] if is_swept else [])
+    assert [change.device for change in world.sweep().changes] == (["device1"] if is_swept else [])
 
 
 def test_the_history_says_which_redirect_ended() -> None:
@@ -230,60 +191,92 @@ def test_the_history_says_which_redirect_ended() -> None:
 
 
 def test_a_device_whose_cluster_is_no_more_goes_to_the_default_rather_than_nowhere() -> None:
-    (change,) = sweep_changes([route("device1", expires=NOW, returns_to="ap1")], GROUND)
+    (change,) = sweep_changes([route("device1", expires=NOW, returns_to="gone1")], GROUND)
     assert change.after == DEFAULT
     assert change.creates == ()
-    assert change.reason.endswith("; cluster ap1 is no more")
+    assert change.reason.endswith("; cluster gone1 is no more")
 
 
 def test_a_pinned_device_is_left_and_told_because_its_name_is_the_stacks() -> None:
     world = world_of(route("pinned1", expires=NOW), route("device1", expires=NOW))
-    swept = run(world)
+    swept = world.sweep()
     assert [change.device for change in swept.changes] == ["device1"]
     assert "pinned" in swept.left[parse_device_id("pinned1")]
-    assert world.zone["pinned1"] == "192.0.2.100"
+    assert world.records("pinned1") == ["192.0.2.100"]
 
 
-def test_one_device_whose_record_somebody_changed_holds_up_no_other() -> None:
-    names = [f"device{number:03}" for number in range(2 * MAX_SWEPT + 1)]
+@pytest.mark.parametrize("seen", ["whole", "parted"], ids=["in one run", "killed among the parts and run again"])
+def test_one_device_whose_record_somebody_changed_holds_up_no_other(seen: str) -> None:
+    names = [f"device{number:03}" for number in range(MAX_SWEPT + 3)]
     world = world_of(*(route(name, expires=NOW) for name in names))
-    world.zone["device017"] = "198.51.100.7"
-    swept = run(world)
+    name = f"device017.gw.{DOMAIN}"
+    foreign = RecordSet(name, "A", 60, ("198.51.100.7",))
+    world.time.sleep(60)
+    world.zone.change([Delete(world.zone.records[name]["A"]), Create(foreign)])
+    if seen == "parted":
+        for at in (60, 200, 400):
+            with suppress(KilledError):
+                world.sweep(Hazard(lambda number, _name, at=at: "kill after" if number == at else None))
+            world.time.sleep(CLAIM.total_seconds() + 1)  # a part that died holds the zone until its claim lapses
+    swept = world.sweep()
     assert list(swept.left) == ["device017"]
-    assert len(swept.changes) == len(names) - 1
-    assert world.zone == {"device017": "198.51.100.7"}, "and nobody's record is guessed at"
-
-
-def test_an_index_that_lags_behind_makes_no_second_change() -> None:
-    world = world_of(route("device1", expires=NOW))
-    run(world)
-    world.stale = {parse_device_id("device1")}
-    assert run(world) == Swept(changes=(), left={})
-    assert world.history == [("device1", 4)]
+    assert "batch 0" in swept.left[DeviceId("device017")]
+    assert world.zone.record_sets == {foreign}, "everybody else is home, and nobody's record is guessed at"
+    assert world.shelf.plan is None, "the next sweep is not held up either"
+    for other in set(names) - {"device017"}:
+        assert world.standing(other).state is State.POINTED, other
 
 
 def test_a_redirect_that_was_lengthened_after_the_sweep_looked_is_not_cut_short() -> None:
     world = world_of(route("device1", expires=NOW))
-    world.steps_to_live = 2  # the plan lies on the shelf, and nothing of it was applied
     with pytest.raises(KilledError):
-        run(world)
-    world.steps_to_live = None
-    assert world.shelved is not None
-    device = parse_device_id("device1")
-    world.routes[device] = replace(world.routes[device], revision=4, expires=NOW + timedelta(hours=1))
-    assert run(world) == Swept(changes=(), left={})
-    assert world.zone[device] == "192.0.2.100"
-    assert world.shelved is None
+        world.sweep(Hazard(lambda _number, name: "kill after" if name == "put" else None))
+    assert world.shelf.plan is not None
+    before = world.standing("device1")
+    world.table.write([replace(before, revision=4, expires=NOW + timedelta(hours=1), plan="f" * 64)])
+    assert world.sweep() == Swept(changes=(), left={})
+    assert world.records("device1") == ["192.0.2.100"]
+    assert world.shelf.plan is None
+
+
+def test_an_index_that_lags_behind_makes_no_second_change() -> None:
+    world = world_of(route("device1", expires=NOW))
+    stale = world.standing("device1")
+    world.sweep()
+    table = world.table
+    table.expired = lambda _now: iter([stale])  # type: ignore[method-assign]
+    assert world.sweep() == Swept(changes=(), left={})
+    assert [each.revision for each in table.history(DeviceId("device1"))] == [1, 2, 3, 4]
+
+
+def test_two_sweeps_at_once_do_one_anothers_work() -> None:
+    world = world_of(route("device1", expires=NOW), route("device2", expires=NOW))
+    with pytest.raises(KilledError):
+        world.sweep(Hazard(lambda _number, name: "kill after" if name == "write" else None))
+    left_behind = world.shelf.plan
+    assert left_behind is not None
+    swept = world.sweep()
+    assert [change.device for change in swept.changes] == ["device1", "device2"]
+    assert world.table.read_plan(left_behind.digest) is not None
+
+
+def test_while_another_plan_has_the_zone_a_sweep_waits_for_its_next_turn() -> None:
+    world = world_of(route("device1", expires=NOW))
+    world.table.claim_zone("a" * 64, "somebody", now=NOW, until=NOW + timedelta(minutes=10))
+    with pytest.raises(RefusedError, match="somebody"):
+        world.sweep()
+    assert world.records("device1") == ["192.0.2.100"]
+    world.table.release_zone("a" * 64)
+    assert [change.device for change in world.sweep().changes] == ["device1"]
 
 
 def test_a_plan_read_back_from_its_text_is_the_same_plan() -> None:
     changes = sweep_changes([route("device1", expires=NOW, returns_to="us1"), route("device2", expires=NOW)], GROUND)
     world = world_of(route("device1", expires=NOW))
-    world.steps_to_live = 2
     with pytest.raises(KilledError):
-        run(world)
-    assert world.shelved is not None
-    plan = TextPlan.of(world.shelved.header, changes)
+        world.sweep(Hazard(lambda _number, name: "kill after" if name == "put" else None))
+    assert world.shelf.plan is not None
+    plan = TextPlan.of(world.shelf.plan.header, changes)
     again = TextPlan.read(plan.text)
     assert (again.digest, again.header, tuple(again.changes())) == (plan.digest, plan.header, changes)
     with pytest.raises(ValueError, match="sorted by device"):
