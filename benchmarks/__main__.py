@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import batches, issuing, planning
+from benchmarks import batches, buffering, issuing, planning
 from benchmarks.measure import Result
 
 REPORT = Path(__file__).resolve().parent.parent / "build" / "bench.json"
@@ -31,4 +31,6 @@ def report(results: Iterable[Result], path: Path, console: Console) -> None:
 
 if __name__ == "__main__":
     clock = time.perf_counter
-    report([*batches.results(clock), *issuing.results(clock), *planning.results(clock)], REPORT, Console(width=120))
+    benchmarks = (batches, buffering, issuing, planning)
+    results = [result for benchmark in benchmarks for result in benchmark.results(clock)]
+    report(results, REPORT, Console(width=120))

@@ -10,7 +10,7 @@ on. When the file is full, the oldest row of the lowest priority makes room, in 
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -211,14 +211,14 @@ class Store:
         Deleting more at once would change more pages than the log has room for.
         """
         end = None
-        for number, length in self.connection.execute(
-            f"SELECT number, length(payload) FROM queue_{priority:d} WHERE number <= ? ORDER BY number LIMIT ?",
-            (last, SLICE_ROWS),
-        ).fetchall():
-            size -= length + ROW_OVERHEAD_BYTES
-            if size < 0 and end is not None:
-                break
-            end = number
+        query = f"SELECT number, length(payload) FROM queue_{priority:d} WHERE number <= ? ORDER BY number LIMIT ?"
+        # Closed when left early: an open one would hold the log back from starting anew.
+        with closing(self.connection.execute(query, (last, SLICE_ROWS))) as rows:
+            for number, length in rows:
+                size -= length + ROW_OVERHEAD_BYTES
+                if size < 0 and end is not None:
+                    break
+                end = number
         return end
 
     def _make_room(self, priority: Priority, pages: int, gone: Counter[Priority]) -> None:
