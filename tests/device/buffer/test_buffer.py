@@ -271,13 +271,13 @@ def test_a_bound_too_small_is_refused_with_the_smallest_that_works() -> None:
 
 
 @pytest.mark.parametrize("row_bytes", [1, 40, 100, 700, MAX_ROW_BYTES])
-def test_file_and_log_stay_within_their_bound_to_the_page(tmp_path: Path, row_bytes: int) -> None:
-    bench = Bench(tmp_path, total_bytes=MIN_BYTES + 20 * PAGE_BYTES)
+def test_file_and_log_stay_within_their_bound_to_the_page(quick: Path, row_bytes: int) -> None:
+    bench = Bench(quick, total_bytes=MIN_BYTES + 20 * PAGE_BYTES)
     buffer = bench.open()
     largest = {STORE_FILE: 0, f"{STORE_FILE}-wal": 0}
     group = 60 if row_bytes < 700 else 16
     appended = delivered = 0
-    for step in range(600):
+    for step in range(2500):
         priority = Priority(step % 3)
         appended += group
         assert buffer.append([bytes(row_bytes)] * group, priority) or priority is not Priority.URGENT
@@ -287,7 +287,7 @@ def test_file_and_log_stay_within_their_bound_to_the_page(tmp_path: Path, row_by
                     buffer.acknowledge(chunk)
                     delivered += len(chunk.rows)
         for name, most in largest.items():
-            largest[name] = max(most, (tmp_path / name).stat().st_size)
+            largest[name] = max(most, (quick / name).stat().st_size)
     assert bench.told("buffer_unavailable") == [], "room was made before the file was found full"
     assert largest[STORE_FILE] <= buffer.capacity.file_bytes
     assert largest[f"{STORE_FILE}-wal"] <= LOG_BYTES

@@ -1,9 +1,7 @@
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,13 +16,6 @@ pytestmark = pytest.mark.judge
 
 TRACE = ("-y", "-s", "8192", "-e", "trace=pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink")
 LARGE = 4 * 1024 * 1024
-
-
-@pytest.fixture
-def quick() -> Iterator[Path]:
-    """Thousands of states are opened: in memory, where a machine has some to mount."""
-    with TemporaryDirectory(dir=memory if (memory := Path("/dev/shm")).is_dir() else None) as folder:  # noqa: S108
-        yield Path(folder)
 
 
 def broken_promise(folder: Path, promises: Promises, *, may_drop: bool = False) -> str | None:
