@@ -1,7 +1,7 @@
 """Planning against reading the same fleet with the `csv` module: devices a second, and memory that does not follow N.
 
-Each size runs in a process of its own, so that its peak is its own; its CPU time is what counts, on a shared machine. The fleet is a file, two clusters know all of it,
-and a policy moves a hundred devices, or every one.
+Each size runs in a process of its own, so that its peak is its own; CPU time counts, because machines are shared. The
+fleet is a file, every cluster knows all of it, and a policy moves a hundred devices, or every one.
 """
 
 import csv
