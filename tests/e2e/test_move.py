@@ -310,5 +310,20 @@ def test_one_command_takes_a_device_from_one_cluster_to_the_other(dev: World, de
     assert desk.table.read([device])[device].state is State.SETTLED
 
 
+def test_the_command_fails_and_says_so_when_a_device_had_to_be_moved_back(dev: World, desk: Desk) -> None:
+    """A thing of its name that is no device's keeps the registrar from admitting it, and no check sees that before."""
+    device = parse_device_id("mover7")
+    dev.make_device(device, LINE)
+    dev.client("iot", "us1").create_thing(thingName=device)
+    plan = desk.plan(device)
+    with delivering(dev, device) as working:
+        apply_command(dev, plan, "--yes", "--arrive-within", "6s", succeeds=False)
+        delivered = working.agent.delivered
+        dev.until(lambda: working.agent.delivered >= delivered + 3)
+        working.finish()
+    assert dev.route(device) == f"eu1.clusters.{dev.domain}"
+    assert desk.table.history(device)[-1].reason.startswith(f"{RETURNED}not in us1 within 6 s")
+
+
 def sent(working: Delivering) -> tuple[Measurement, ...]:
     return sent_measurements(list(working.events))
