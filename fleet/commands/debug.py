@@ -23,6 +23,7 @@ from fleet.gateway.redirect import Wish, bridged_cluster, check_allowed, end, re
 from fleet.routing.plan import Change
 from fleet.routing.plan_file import Plan, read_plan, write_plan
 from fleet.routing.plan_text import TextPlan
+from fleet.routing.requests import MAX_TEXT_CHARACTERS
 from fleet.routing.route import Route
 from fleet.routing.route_table import PlanProgress
 from fleet.routing.target import InvalidTargetError, Target
@@ -99,6 +100,7 @@ def debug(
             }.items()
             if not value
         ]
+        _check_texts({"--owner": owner or "", "--reason": reason or "", "--approved-by": approved_by})
         if gateway is None or for_ is None or not owner or not reason or out is None:
             raise RefusedError(f"{', '.join(missing)}: is missing; a redirect says where, how long, whose and why")
         options = _Options(
@@ -232,6 +234,12 @@ def _broker(desk: RouteDesk, device: DeviceId, change: Change, cluster: str, opt
         watch_port=options.watch_port,
         user=getpass.getuser(),
     )
+
+
+def _check_texts(texts: dict[str, str]) -> None:
+    for option, text in texts.items():
+        if len(text) > MAX_TEXT_CHARACTERS or not text.isprintable():
+            raise RefusedError(f"{option}: is kept as one line of at most {MAX_TEXT_CHARACTERS} characters; shorten it")
 
 
 def _device(text: str) -> DeviceId:
