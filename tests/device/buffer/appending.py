@@ -4,7 +4,8 @@
 
 `durable FIRST COUNT` follows an append that returned True, `waiting FIRST COUNT` one that did not, `delivered UP_TO`
 stands before an acknowledgement, and events of the buffer are JSON. A row's payload is made of its sequence number.
-The variants other than `sound` are broken on purpose: they must be caught.
+`lagging` hardly ever acknowledges, so that the ring fills. `unsynchronized` and `hasty` are broken on purpose: they
+must be caught.
 """
 
 import json
@@ -49,7 +50,9 @@ def main(folder: Path, total_bytes: int, steps: int, variant: str) -> None:
         if variant != "hasty":
             say(f"{'durable' if is_durable else 'waiting'} {sequence} {count}")
         sequence += count
-        if random.random() < 0.5 and (chunk := buffer.oldest(random.randint(1, 100))):
+        if random.random() < (0.05 if variant == "lagging" else 0.5) and (
+            chunk := buffer.oldest(random.randint(1, 100))
+        ):
             say(f"delivered {chunk.rows[-1].sequence}")
             buffer.acknowledge(chunk)
     say(f"depth {buffer.depth}")

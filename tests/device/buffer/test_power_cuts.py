@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from device.buffer.capacity import MIN_BYTES
-from device.buffer.row import Priority
+from device.buffer.row import Priority, Reason
 from device.buffer.store_file import STORE_FILE
 from tests.device.buffer.appending import payload
 from tests.device.buffer.opened import Bench, drain
@@ -18,8 +18,8 @@ TRACE = ("-y", "-s", "8192", "-e", "trace=pwrite64,write,fdatasync,fsync,ftrunca
 LARGE = 4 * 1024 * 1024
 
 
-def broken_promise(folder: Path, promises: Promises, *, may_drop: bool = False) -> str | None:
-    """What was promised and is not so; None when all is."""
+def broken_promise(folder: Path, promises: Promises, *, is_ring_full: bool = False) -> str | None:
+    """What was promised and is not so; None when all is. A full ring owes what is newer than the oldest it has."""
     bench = Bench(folder, total_bytes=LARGE)
     buffer = bench.open()
     found = drain(buffer)
@@ -33,16 +33,20 @@ def broken_promise(folder: Path, promises: Promises, *, may_drop: bool = False) 
         return "a row is not what was written"
     if any(epoch != promises.epoch + Priority.NORMAL for epoch, _, _ in found) or buffer.epoch <= promises.epoch:
         return "an epoch came twice"
-    if not may_drop and (lost := promises.owed - set(sequences)):
+    oldest = min(sequences, default=0) if is_ring_full else 0
+    if lost := {owed for owed in promises.owed if owed >= oldest} - set(sequences):
         return f"{len(lost)} rows acknowledged by the buffer are lost"
     return None
 
 
-def first_broken_promise(folder: Path, variant: str, steps: int, shares: tuple[float, ...]) -> tuple[str | None, int]:
+def first_broken_promise(
+    folder: Path, variant: str, steps: int, shares: tuple[float, ...], total_bytes: int = LARGE
+) -> tuple[str | None, int]:
     """Cut the power after every call of one traced run; the first promise that some cut breaks, and how many cuts."""
     at_work, trace, cut = folder / "work", folder / "trace", folder / "cut"
     at_work.mkdir()
-    told = run(at_work, total_bytes=LARGE, steps=steps, variant=variant, strace=(str(trace), *TRACE))
+    told = run(at_work, total_bytes=total_bytes, steps=steps, variant=variant, strace=(str(trace), *TRACE))
+    assert (Reason.FULL in told) == (total_bytes < LARGE)
     assert "depth" in told, "the traced process did not finish"
     random, cuts = Random(7), 0  # noqa: S311 - repeatable
     for _, disk, promises in replay(trace, at_work):
@@ -52,7 +56,7 @@ def first_broken_promise(folder: Path, variant: str, steps: int, shares: tuple[f
             for name, content in disk.after_a_cut(random, share).items():
                 (cut / name).write_bytes(content)
             cuts += 1
-            if broken := broken_promise(cut, promises):
+            if broken := broken_promise(cut, promises, is_ring_full=total_bytes < LARGE):
                 return broken, cuts
     return None, cuts
 
@@ -61,6 +65,12 @@ def test_a_power_cut_after_any_call_loses_nothing_and_repeats_no_number(quick: P
     broken, cuts = first_broken_promise(quick, "sound", steps=40, shares=(1.0, 0.0, 0.5))
     assert broken is None
     assert cuts > 1000, "too few writes to have met a checkpoint"
+
+
+def test_a_power_cut_while_the_oldest_make_room_loses_none_of_the_newer(quick: Path) -> None:
+    broken, cuts = first_broken_promise(quick, "lagging", steps=60, shares=(0.0, 0.5), total_bytes=MIN_BYTES)
+    assert broken is None
+    assert cuts > 500
 
 
 @pytest.mark.parametrize("variant", ["unsynchronized", "hasty"])
