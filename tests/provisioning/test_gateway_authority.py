@@ -158,6 +158,7 @@ def test_whoever_steals_the_gateways_key_is_still_no_cluster_and_nobody_elses_ho
     judged = subprocess.run([*command, str(path)], capture_output=True, text=True, check=False)
     assert judged.returncode != 0
     assert "subtree violation" in judged.stdout + judged.stderr
+    assert not isinstance(name, x509.DNSName) or not cryptography_trusts(leaf, anchor, name.value)
 
 
 @pytest.mark.judge
