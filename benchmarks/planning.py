@@ -114,6 +114,7 @@ def _world(size: int, roster: Path) -> World:
         residencies=("EU",),
         table=EmptyTable(),
         listed=listed,
+        found=lambda cluster, _: listed(cluster),
         roster=roster,
     )
 

@@ -1,7 +1,7 @@
 """From a request to a plan file: fill the spool, decide, guard, write. Nothing is written unless all of it may be."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -25,7 +25,8 @@ from fleet.routing.spool import Census, Refusal, Spool
 from protocol.device_id import DeviceId
 
 SMALL_REQUEST = 200
-"""Devices up to which their routes are read one by one (two BatchGetItem) instead of with the whole table."""
+"""Devices up to which they are looked up one by one (two BatchGetItem, and a Query in each cluster) instead of reading
+whole tables; the fleet is counted only when more than `planner.FREE_DEVICES` of them change."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class World:
     table: Routes
     listed: Callable[[str], Iterator[tuple[str, str]]]
     """A cluster's devices in good standing, each with its model."""
+    found: Callable[[str, Collection[DeviceId]], Iterator[tuple[str, str]]]
+    """The same of some devices alone."""
     roster: Path | None
     """The file that says who is in the fleet; without it, the manifests say it."""
 
@@ -146,7 +149,7 @@ class _Job:
     spool: Spool
     tally: Tally = field(default_factory=Tally)
     counted: Census | None = None
-    _has_all_routes: bool = True
+    _has_all: bool = True
 
     def __post_init__(self) -> None:
         match self.request:
@@ -164,10 +167,9 @@ class _Job:
             problems = Problems(world.roster.name)
             self.spool.put_roster(read_roster(world.roster, world.residencies, problems), problems)
             problems.raise_any()
-        for cluster in world.places.clusters:
-            self.spool.put_listed(cluster, world.listed(cluster), is_roster=world.roster is None)
         few = self.spool.wanted_devices(SMALL_REQUEST) if isinstance(self.request, Single | Rows) else None
-        self._has_all_routes = few is None
+        self._has_all = few is None
+        self._put_listed(few)
         self.spool.put_routes(world.table.scan() if few is None else world.table.read(few).values())
 
     def changes(self) -> Iterator[Change]:
@@ -181,6 +183,12 @@ class _Job:
         if self.terms.approved_by and not self._guards.uses_of_approval:
             raise RefusedError("--approved-by: nothing is sent out of its residency; leave it out")
         check_fleet(self.tally, self.terms.limits, self.world.places, self._census)
+
+    def _put_listed(self, few: Collection[DeviceId] | None) -> None:
+        world = self.world
+        for cluster in world.places.clusters:
+            devices = world.listed(cluster) if few is None else world.found(cluster, few)
+            self.spool.put_listed(cluster, devices, is_roster=world.roster is None)
 
     def _put_wanted(self) -> None:
         requests = Requests(self.world.places, self.terms.defaults, self.terms.now, self._problems)
@@ -206,7 +214,9 @@ class _Job:
         return ((standing, decide(standing)) for standing in self.spool.members())
 
     def _census(self) -> Census:
-        if not self._has_all_routes:
+        if not self._has_all:
+            if self.world.roster is None:
+                self._put_listed(None)
             self.spool.forget_routes()
             self.spool.put_routes(self.world.table.scan())
         self.counted = self.spool.census()

@@ -1,7 +1,7 @@
 """`python -m fleet route plan`: what would change, who is refused and why, how long it takes, what it costs."""
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,12 @@ from fleet.commands.telling import errors_told
 from fleet.deployment import places_of
 from fleet.plan_making import Terms, World, make_plan
 from fleet.routing.dynamodb_route_table import DynamoRouteTable
-from fleet.routing.manifest_scan import listed_devices
+from fleet.routing.manifest_scan import found_devices, listed_devices
 from fleet.routing.plan import PLAN_VERSION, Header
 from fleet.routing.planner import MAX_CONNECTIONS, MAX_CONNECTS_PER_SECOND, Limits
 from fleet.routing.requests import MAX_TEXT_CHARACTERS, Defaults
 from fleet.routing.route import Kind
+from protocol.device_id import DeviceId
 from provisioning.cloud import Cloud
 from provisioning.commands.options import AsJson, Stack, now, outputs_of
 from provisioning.commands.telling import REFUSED
@@ -103,11 +104,16 @@ def _world(outputs: Outputs, roster: Path | None) -> World:
         known = outputs.clusters[cluster]
         return listed_devices(cloud.dynamodb(known.region), known.manifest_table)
 
+    def found(cluster: str, devices: Collection[DeviceId]) -> Iterator[tuple[str, str]]:
+        known = outputs.clusters[cluster]
+        return found_devices(cloud.dynamodb(known.region), known.manifest_table, devices)
+
     return World(
         places=places_of(outputs),
         residencies=tuple(Residency),
         table=DynamoRouteTable(cloud.dynamodb(outputs.home_region), outputs.routing.route_table),
         listed=listed,
+        found=found,
         roster=roster,
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
-from fleet.routing.target import Target
+from fleet.routing.target import Target, cluster_target
 
 _HASH_BYTES = 8
 _BITS = 52
@@ -103,7 +103,7 @@ def allocate(policy: Policy, facts: Facts) -> Target | None:
             case ByDevice():
                 policy = policy.policies.get(facts.device, policy.otherwise)
             case Weighted():
-                return Target(cluster=rendezvous(facts.device, policy.weights))
+                return cluster_target(rendezvous(facts.device, policy.weights))
             case Fixed():
                 return policy.target
             case Keep():

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-from fleet.routing.planner import KICKS_PER_SECOND, Tally
+from fleet.routing.following import ASKS_PER_SECOND
+from fleet.routing.planner import Tally
 from fleet.routing.target import Target
 from fleet.routing.zone import MAX_BATCH_CHARACTERS, MAX_BATCH_RECORDS, REQUESTS_PER_SECOND
 from protocol.hostnames import DEVICE_TTL_SECONDS, cluster_hostname
@@ -60,7 +61,7 @@ def estimate(tally: Tally, domain: str, records_before: int | None) -> Estimate:
         batches=batches,
         requests=requests,
         zone=timedelta(seconds=math.ceil(requests / REQUESTS_PER_SECOND)) + (IN_SYNC if batches else timedelta()),
-        follow=timedelta(seconds=math.ceil(moved / KICKS_PER_SECOND) + DEVICE_TTL_SECONDS) if moved else timedelta(),
+        follow=timedelta(seconds=math.ceil(moved / ASKS_PER_SECOND) + DEVICE_TTL_SECONDS) if moved else timedelta(),
         records_added=added,
         dollars_once=tally.changes * WRITE_UNITS_PER_CHANGE * DOLLARS_PER_WRITE_UNIT,
         dollars_a_month=monthly,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fleet.routing.target import Target
+from fleet.routing.target import DEFAULT, Target, cluster_target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,4 +45,4 @@ class Places:
 
     def shortest(self, cluster: str) -> Target:
         """How a device is sent to a cluster for good: without a record of its own where the default leads there."""
-        return Target() if cluster == self.single_default else Target(cluster=cluster)
+        return DEFAULT if cluster == self.single_default else cluster_target(cluster)

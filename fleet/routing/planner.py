@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from fleet.errors import RefusedError
 from fleet.routing.decisions import Asked, Decision, NoWay
+from fleet.routing.following import ASKS_PER_SECOND
 from fleet.routing.guards import Guards
 from fleet.routing.places import Places
 from fleet.routing.plan import Change
@@ -27,8 +28,6 @@ MAX_CONNECTS_PER_SECOND = 500
 regions: the lower one until Service Quotas is asked."""
 HEADROOM = 0.8
 """The share of a quota that a plan may fill: the rest is for devices that come back on their own."""
-KICKS_PER_SECOND = 50
-"""Devices asked to reconnect a second: a tenth of the CONNECT quota, so that ordinary reconnects keep their room."""
 
 
 @dataclass
@@ -143,7 +142,7 @@ def _check_capacity(tally: Tally, limits: Limits, places: Places, census: Census
                 f"and a plan may fill {HEADROOM:.0%} of it: send fewer there, or give the raised quota as "
                 f"--max-connections"
             )
-        pace = min(KICKS_PER_SECOND, arrivals[cluster])
+        pace = min(ASKS_PER_SECOND, arrivals[cluster])
         if pace > limits.max_connects_per_second * HEADROOM:
             raise RefusedError(
                 f"capacity: {cluster} would see {pace} arrivals a second; its CONNECT quota is "

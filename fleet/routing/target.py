@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from protocol.hostnames import DEFAULT_LABEL
@@ -27,6 +28,10 @@ class Target:
         """Refuse what cannot be: a device has one way to go."""
         if self.cluster and self.address:
             raise InvalidTargetError(f"a target is the cluster {self.cluster} or the address {self.address}, not both")
+
+    def __hash__(self) -> int:
+        """Of the one text that is set, which keeps its own: targets are looked up for every device."""
+        return hash(self.cluster or self.address)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,3 +58,9 @@ class Target:
 
 
 DEFAULT = Target()
+
+
+@lru_cache(256)
+def cluster_target(cluster: str) -> Target:
+    """The target of a cluster's label, the same object each time: whole fleets are sent to a few of them."""
+    return Target(cluster=cluster)

@@ -17,12 +17,12 @@ from fleet.errors import RefusedError
 from fleet.routing.allocation import ByModel, Fixed, Keep, Policy, Weighted
 from fleet.routing.csv_file import Problems
 from fleet.routing.decisions import Asked, allocating, draining, requested
+from fleet.routing.following import ASKS_PER_SECOND
 from fleet.routing.guards import Guards
 from fleet.routing.places import Place, Places
 from fleet.routing.plan import Change
 from fleet.routing.planner import (
     FREE_DEVICES,
-    KICKS_PER_SECOND,
     Limits,
     Tally,
     check_fleet,
@@ -414,14 +414,14 @@ def test_a_cluster_is_filled_to_its_headroom_and_no_further(arrive: int, is_allo
         check_fleet(tally_of(arrive), limits, PLACES, lambda: census_of(10_000, at_us=760))
 
 
-@pytest.mark.parametrize(("quota", "is_allowed"), [(63, True), (62, False)])
+@pytest.mark.parametrize(("quota", "is_allowed"), [(10, True), (9, False)])
 def test_devices_do_not_arrive_faster_than_the_quota_allows(quota: int, is_allowed: bool) -> None:
-    assert KICKS_PER_SECOND == 50, "or the table above means something else: 50 is 80 % of 62.5"
+    assert ASKS_PER_SECOND == 8, "or the table above means something else: 8 is 80 % of 10"
     limits = Limits(max_share_percent=100, max_connects_per_second=quota)
     if is_allowed:
         check_fleet(tally_of(1_000), limits, PLACES, lambda: census_of(10_000))
         return
-    with pytest.raises(RefusedError, match="50 arrivals a second"):
+    with pytest.raises(RefusedError, match="8 arrivals a second"):
         check_fleet(tally_of(1_000), limits, PLACES, lambda: census_of(10_000))
 
 
