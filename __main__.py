@@ -15,6 +15,7 @@ from components.ingestion_cluster import IngestionCluster, IngestionClusterArgs
 from components.monitoring import Monitoring, MonitoringArgs
 from components.naming import Naming
 from components.registrar import Registrar, RegistrarArgs
+from components.route_sweeper import RouteSweeper, RouteSweeperArgs
 from components.route_table import RouteTable, RouteTableArgs
 from components.telemetry_lake import TelemetryLake, TelemetryLakeArgs
 from stacks.errors import StackError
@@ -34,7 +35,14 @@ account_id = aws.get_caller_identity_output().account_id
 naming = Naming(environment=environment.name, owner=environment.owner, account_id=account_id)
 
 routing = DeviceRouting("routing", DeviceRoutingArgs(naming=naming, environment=environment))
-routes = RouteTable("routes", RouteTableArgs(naming=naming, home_region=home))
+pins = [pin.device for pin in environment.pins]
+routes = RouteTable("routes", RouteTableArgs(naming=naming, home_region=home, pins=pins))
+sweeper = RouteSweeper(
+    "route-sweeper",
+    RouteSweeperArgs(
+        naming=naming, home_region=home, domain=domain, zone_id=routing.zone_id, routes=routes, clusters=regions
+    ),
+)
 firmware = FirmwareStore(
     "firmware",
     FirmwareStoreArgs(naming=naming, home_region=home, regions=tuple(regions.values()), firmware=environment.firmware),
@@ -79,9 +87,11 @@ for name, region in regions.items():
         cluster=name,
         region=region,
         rules={"batch": ingestion.rule_name, **registrar.rule_names},
-        functions={"ingest": lake.function_name, "registrar": registrar.function_name},
+        functions={"ingest": lake.function_name, "registrar": registrar.function_name}
+        | ({"route-sweep": sweeper.function_name} if region == home else {}),
         queues={"telemetry": lake.dead_letters.queue_name, "registrar": registrar.dead_letter_queue_name},
         authorities=tuple(ca_certificate_ids[name]),
+        sweeps_routes=region == home,
     )
     clusters[name] = {
         "region": region,

@@ -15,6 +15,10 @@ PERIOD_SECONDS = 300  # the stack file counts per five minutes
 DAY_SECONDS = 24 * 3600
 DAYS_OF_SILENCE = 2
 """How long the daily count of a CA's days may fail to come; one late run is not worth a call."""
+OVERDUE_ROUTES = 1
+"""An expired redirect that still stands is a device where nobody watches it any more."""
+OVERDUE_PERIODS = 3
+"""Three sweeps had their chance: a person who applies a plan holds the zone for some minutes, and that is no fault."""
 FUNCTION_ERRORS = 1
 """A handler of ours catches what a device can cause, so that one error left is a fault of ours or of AWS."""
 
@@ -33,6 +37,8 @@ class Watched:
     queues: Mapping[str, str]
     authorities: tuple[str, ...]
     """Issuing authorities that have a CA certificate here."""
+    sweeps_routes: bool = False
+    """Whether the environment's expired routes are taken back from here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +67,7 @@ def cluster_alarms(watched: Watched, thresholds: AlarmThresholds, *, environment
         *(_dead_letters(label, queue, thresholds.dead_letters_waiting) for label, queue in watched.queues.items()),
         *(_function_errors(label, function) for label, function in watched.functions.items()),
         *(_authority(name, environment, thresholds.authority_expiry_days) for name in watched.authorities),
+        *([_routes_overdue(environment)] if watched.sweeps_routes else []),
     )
 
 
@@ -107,6 +114,25 @@ def _function_errors(label: str, function: str) -> Alarm:
         f"Function {function} failed; its log says why.",
         ("AWS/Lambda", "Errors", {"FunctionName": function}),
         FUNCTION_ERRORS,
+    )
+
+
+def _routes_overdue(environment: str) -> Alarm:
+    """Rings while an expired route stands, and when nobody counts them: a sweep that stopped must not look like peace.
+
+    A new environment rings until its first count, within minutes of the deployment.
+    """
+    return Alarm(
+        thing="routes-overdue",
+        description="Redirects have expired and still stand, or nobody sweeps: see the log of route-sweep.",
+        namespace=METRIC_NAMESPACE,
+        metric="RoutesOverdue",
+        dimensions={"Environment": environment},
+        statistic="Minimum",
+        comparison="GreaterThanOrEqualToThreshold",
+        threshold=OVERDUE_ROUTES,
+        silence="breaching",
+        periods=OVERDUE_PERIODS,
     )
 
 

@@ -1,4 +1,4 @@
-"""The dashboard of an environment: one row a cluster, the same six graphs in each.
+"""The dashboard of an environment: one row a cluster, the same six graphs in each; routes are swept from one of them.
 
 Format: CloudWatch API Reference, "Dashboard body structure and syntax". The grid is 24 units wide.
 """
@@ -69,6 +69,12 @@ def _row(environment: str, watched: Watched, top: int) -> list[dict[str, Any]]:
             "Minimum",
             DAY_SECONDS,
             [[METRIC_NAMESPACE, "AuthorityDaysLeft", *ours, "Authority", name] for name in watched.authorities],
+        ),
+        (
+            "Expired routes",
+            "Maximum",
+            PERIOD_SECONDS,
+            [[METRIC_NAMESPACE, name, *ours] for name in ("RoutesSwept", "RoutesOverdue") if watched.sweeps_routes],
         ),
     ]
     title = {

@@ -1,12 +1,14 @@
 """The truth about where devices are sent that are not pinned (design decision 5); the zone is its projection."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
 
 from components.naming import Naming
-from protocol.routes import DEVICE_KEY, EXPIRES_KEY, EXPIRING_KEY, EXPIRY_INDEX, REVISION_KEY
+from protocol.routes import DEVICE_KEY, EXPIRES_KEY, EXPIRING_KEY, EXPIRY_INDEX, PINS, PINS_KEY, REVISION_KEY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +17,8 @@ class RouteTableArgs:
 
     naming: Naming
     home_region: str
+    pins: Iterable[str] = ()
+    """Devices whose names the program owns itself; the sweep function reads of them in the table."""
 
 
 class RouteTable(pulumi.ComponentResource):
@@ -58,6 +62,21 @@ class RouteTable(pulumi.ComponentResource):
             deletion_protection_enabled=args.naming.protects,
             tags=args.naming.tags(name),
             opts=pulumi.ResourceOptions(parent=self, protect=args.naming.protects),
+        )
+        aws.dynamodb.TableItem(
+            f"{name}-pins",
+            table_name=table.name,
+            hash_key=DEVICE_KEY,
+            range_key=REVISION_KEY,
+            region=args.home_region,
+            item=json.dumps(
+                {
+                    DEVICE_KEY: {"S": PINS_KEY},
+                    REVISION_KEY: {"N": "0"},
+                    PINS: {"L": [{"S": device} for device in sorted(args.pins)]},
+                }
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.table_arn = table.arn
         self.register_outputs({"table_name": self.table_name, "table_arn": self.table_arn})

@@ -1,5 +1,6 @@
 """Counts that alarms and dashboards read, in CloudWatch's namespace `Flotilla`."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ def count(cloudwatch: "CloudWatchClient", *, environment: str, metric: str, reas
     cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
 
 
-def _one(metric: str, dimensions: dict[str, str]) -> "MetricDatumTypeDef":
-    pairs: list[DimensionTypeDef] = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    return {"MetricName": metric, "Value": 1.0, "Unit": "Count", "Dimensions": pairs}
+def report(cloudwatch: "CloudWatchClient", *, environment: str, values: Mapping[str, int]) -> None:
+    """Says how many there are of each metric, by environment; zero too, since silence is something else."""
+    data = [_one(metric, {"Environment": environment}, value=value) for metric, value in values.items()]
+    cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data)
+
+
+def _one(metric: str, dimensions: dict[str, str], *, value: float = 1) -> "MetricDatumTypeDef":
+    pairs: list[DimensionTypeDef] = [{"Name": name, "Value": each} for name, each in dimensions.items()]
+    return {"MetricName": metric, "Value": float(value), "Unit": "Count", "Dimensions": pairs}

@@ -26,10 +26,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "registrar": ("cryptography",),
     "ingest": ("cbor2", "zstandard"),
     "authority_expiry": ("cryptography",),
+    "route_sweep": ("tenacity",),
 }
 """What a function needs beside the standard library and boto3."""
 OURS = ("functions", "protocol")
-"""Our packages a function may import (the import layers of pyproject.toml)."""
+"""Our packages every function may import (the import layers of pyproject.toml)."""
+ROUTING_CORE = ("fleet/__init__.py", "fleet/errors.py", "fleet/routing")
+MORE_OF_OURS: dict[str, tuple[str, ...]] = {"route_sweep": ROUTING_CORE}
+"""What else of ours a function carries: files, and folders with everything below (docs/adr/0007)."""
 
 LAMBDA_PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp")
 """Lambda's python3.11 on x86_64, as `components.function` asks for it."""
@@ -74,7 +78,7 @@ def read_pins(requirements: Path) -> dict[str, str]:
 
 def package(name: str, requirements: list[str], target: str) -> bool:
     """Build one archive unless it is up to date; whether it was built."""
-    sources = sorted(path for package in OURS for path in (ROOT / package).rglob("*.py"))
+    sources = sorted(_sources(*OURS, *MORE_OF_OURS.get(name, ())))
     archive, stamp = ARCHIVES / f"{name}.zip", ARCHIVES / f"{name}.sources"
     digest = _digest(sources, requirements, target)
     if archive.exists() and stamp.exists() and stamp.read_text() == digest + _file_digest(archive):
@@ -89,6 +93,11 @@ def package(name: str, requirements: list[str], target: str) -> bool:
     partial.replace(archive)
     stamp.write_text(digest + _file_digest(archive))
     return True
+
+
+def _sources(*parts: str) -> set[Path]:
+    places = [ROOT / part for part in parts]
+    return {path for place in places for path in ([place] if place.is_file() else place.rglob("*.py"))}
 
 
 def _digest(sources: list[Path], requirements: list[str], target: str) -> str:

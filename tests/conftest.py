@@ -9,6 +9,7 @@ from hypothesis import settings
 from local.deployment import Deployment
 from local.desk import remove_desk
 from local.up import bring_up
+from tests.local.stopped_schedule import stop_sweeping
 
 # No test here judges speed. A gate answers the same twice; new examples are looked for at people's desks.
 settings.register_profile("shared-machine", deadline=None, derandomize="CI" in os.environ)
@@ -30,6 +31,8 @@ def production_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deploy
 def _deployed(stack: str, folders: pytest.TempPathFactory) -> Iterator[Deployment]:
     home = folders.mktemp(stack) / "desk"
     try:
-        yield bring_up(stack, home)
+        deployment = bring_up(stack, home)
+        stop_sweeping(deployment)
+        yield deployment
     finally:
         remove_desk(home)

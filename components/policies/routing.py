@@ -79,7 +79,7 @@ def route_operator_policy(
 
 def _routes(table_arn: str) -> tuple[Statement, ...]:
     """Read routes and add to them. Only items that are no device's are ever deleted, and the pins are Pulumi's."""
-    own = {"ForAllValues:StringLike": {LEADING_KEYS: [OWN_KEYS]}, "Null": {LEADING_KEYS: "false"}}
+    own: Condition = {"ForAllValues:StringLike": {LEADING_KEYS: [OWN_KEYS]}, "Null": {LEADING_KEYS: "false"}}
     writes = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
     return (
         allow("ReadRoutes", ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"], [table_arn]),

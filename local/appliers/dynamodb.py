@@ -1,9 +1,10 @@
 """Amazon DynamoDB."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from local.appliers.applier import Answer, Applier, Request, gone
+from local.appliers.applier import Answer, Applier, Request, gone, settings
 from local.appliers.shape import pascal
 
 
@@ -111,7 +112,23 @@ def _delete_table(request: Request, former: Answer) -> None:
     gone(lambda: request.client("dynamodb").delete_table(TableName=former.id))
 
 
+def _put_item(request: Request) -> Answer:
+    table, item = request.inputs["tableName"], json.loads(request.inputs["item"])
+    request.client("dynamodb").put_item(TableName=table, Item=item)
+    keys = [request.inputs[key] for key in ("hashKey", "rangeKey") if request.inputs.get(key)]
+    return Answer("|".join([table, *(next(iter(item[key].values())) for key in keys)]), {})
+
+
+def _delete_item(request: Request, _former: Answer) -> None:
+    item = json.loads(request.inputs["item"])
+    key = {each: item[each] for each in (request.inputs["hashKey"], request.inputs.get("rangeKey")) if each}
+    gone(lambda: request.client("dynamodb").delete_item(TableName=request.inputs["tableName"], Key=key))
+
+
 APPLIERS = {
+    "aws:dynamodb/tableItem:TableItem": settings(
+        _put_item, _delete_item, fixed=("tableName", "hashKey", "rangeKey", "region")
+    ),
     "aws:dynamodb/table:Table": Applier(
         _create_table,
         _delete_table,

@@ -1,6 +1,7 @@
 """The alarms and the dashboard of a cluster, as plain values."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,6 +62,20 @@ def test_each_trouble_has_an_alarm_on_its_own_metric(
     assert f"{alarm.namespace} {alarm.metric}" == metric
     assert dict(alarm.dimensions) == dimensions
     assert alarm.threshold == threshold
+
+
+def test_overdue_routes_ring_once_for_the_environment_when_they_stand_and_when_nobody_counts() -> None:
+    home = replace(WATCHED, sweeps_routes=True)
+    elsewhere = cluster_alarms(WATCHED, THRESHOLDS, environment="dev")
+    (alarm,) = (each for each in cluster_alarms(home, THRESHOLDS, environment="dev") if each not in elsewhere)
+    assert (alarm.thing, alarm.metric, dict(alarm.dimensions)) == (
+        "routes-overdue",
+        "RoutesOverdue",
+        {"Environment": "dev"},
+    )
+    assert (alarm.comparison, alarm.threshold) == ("GreaterThanOrEqualToThreshold", 1)
+    assert alarm.silence == "breaching", "a sweep that stopped must not look like peace"
+    assert alarm.period_seconds * alarm.periods == 900, "three sweeps had their chance"
 
 
 def test_silence_is_good_news_but_for_the_count_of_days(alarms: dict[str, Alarm]) -> None:

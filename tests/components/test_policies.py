@@ -134,7 +134,7 @@ def _with(document: Document, sid: str, **changes: object) -> Document:
     return changed
 
 
-BAD_ROUTING = [
+BAD_ROUTING: list[tuple[Callable[[Written], list[str]], Written]] = [
     (rule, written)
     for rule, change in (
         (changes_devices_names_alone, _forgetting("KeepTheWildcard")),

@@ -28,6 +28,7 @@ from protocol.bundle import CHAIN_FILE, KEY_FILE, MQTT_TLS_PORT, TRUST_ANCHORS_F
 from protocol.device_id import parse_device_id
 from protocol.hostnames import cluster_hostname, device_hostname
 from provisioning.passphrase import PASSPHRASE_VARIABLE
+from tests.local.stopped_schedule import stop_sweeping
 
 PATIENCE_SECONDS = 60.0
 """How long anything that must happen may take on a busy machine."""
@@ -214,6 +215,7 @@ def world(stack: str, home: Path) -> Iterator[World]:
         World(bring_up(stack, home)).hold_ceremony()
         deployment = bring_up(stack, home)
         assert deployment.outputs.authorities_without_certificate == {}
+        stop_sweeping(deployment)
         yield World(deployment)
     finally:
         remove_desk(home)

@@ -20,6 +20,7 @@ from stacks.outputs import Outputs, read_outputs
 pytestmark = pytest.mark.cloud
 HOME, OTHER = "eu-north-1", "us-east-1"
 ACCOUNT = "000000000000"
+ZONE_KEYS = [f"route53:ChangeResourceRecordSets{what}" for what in ("Actions", "NormalizedRecordNames", "RecordTypes")]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,11 @@ def test_only_what_the_emulator_lacks_is_told_as_not_emulated(dev_desk: Deployme
         "the condition cloudwatch:namespace of cloudwatch:PutMetricData",
         "the resources iot:AttachPolicy is limited to",
         "the resources iot:DescribeCACertificate is limited to",
+        "the resources route53:GetChange is limited to",
+        "the condition dynamodb:LeadingKeys of dynamodb:DeleteItem",
+        "the refusal of dynamodb:DeleteItem and dynamodb:PutItem and dynamodb:UpdateItem by dynamodb:LeadingKeys",
+        f"the condition {' and '.join(ZONE_KEYS)} of route53:ChangeResourceRecordSets",
+        f"the refusal of route53:ChangeResourceRecordSets by {ZONE_KEYS[1]}",
     }
 
 
@@ -110,7 +116,12 @@ def test_functions_run_with_the_role_and_settings_of_the_program(
     dev_desk: Deployment, cloud: Cloud, region: str
 ) -> None:
     functions = {item["FunctionName"]: item for item in cloud.client("lambda", region).list_functions()["Functions"]}
-    assert set(functions) == {"flotilla-dev-registrar", "flotilla-dev-ingest", "flotilla-dev-authority-expiry"}
+    at_home = {"flotilla-dev-route-sweep"} if region == HOME else set()
+    assert set(functions) == at_home | {
+        "flotilla-dev-registrar",
+        "flotilla-dev-ingest",
+        "flotilla-dev-authority-expiry",
+    }
     registrar = functions["flotilla-dev-registrar"]
     assert registrar["Handler"] == "functions.registrar.handler"
     assert registrar["Environment"]["Variables"]["MANIFEST_TABLE"] == dev_desk.outputs.clusters["eu1"].manifest_table

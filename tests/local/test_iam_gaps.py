@@ -36,6 +36,32 @@ def test_a_condition_key_the_emulator_does_not_fill_is_left_out_and_told() -> No
     assert "cloudwatch:namespace" in gap
 
 
+def test_a_key_that_stands_in_several_tests_is_told_once() -> None:
+    key = "dynamodb:LeadingKeys"
+    condition = {"ForAllValues:StringLike": {key: ["#*"]}, "Null": {key: "false"}}
+    text, (gap,) = widened(_policy({"Action": ["dynamodb:DeleteItem"], "Resource": ["table"], "Condition": condition}))
+    assert json.loads(text)["Statement"][1] == {
+        "Effect": "Allow",
+        "Action": ["dynamodb:DeleteItem"],
+        "Resource": ["table"],
+    }
+    assert gap == f"the condition {key} of dynamodb:DeleteItem: it is not asked"
+
+
+def test_a_refusal_that_never_bites_is_told_and_left_as_it_is() -> None:
+    key = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
+    refusal = {
+        "Effect": "Deny",
+        "Action": ["route53:ChangeResourceRecordSets"],
+        "Resource": ["zone"],
+        "Condition": {"ForAnyValue:StringEquals": {key: ["x"]}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [refusal]})
+    text, (gap,) = widened(policy)
+    assert text == policy
+    assert gap == f"the refusal of route53:ChangeResourceRecordSets by {key}: it is never met"
+
+
 def test_every_other_policy_is_left_as_it_is() -> None:
     for policy in (
         _policy({"Action": ["iot:UpdateCertificate"], "Resource": [CERTIFICATES]}),

@@ -1,6 +1,7 @@
 """The archives: whole, the same bytes for the same sources, and nothing in them but what runs."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,20 +13,31 @@ import pytest
 from local.program import PROJECT_ROOT
 
 ALONE = """
-import sys, types
+import sys
 
-unpacked, name = sys.argv[1:]
-sys.path = [unpacked] + [entry for entry in sys.path if "site-packages" not in entry]
-# Lambda's runtime brings boto3. Here its names alone stand for it, so that nothing else can be found beside it.
-for module, names in {"boto3": ["client"], "botocore": [], "botocore.config": ["Config"],
-                      "botocore.exceptions": ["ClientError"]}.items():
-    sys.modules[module] = types.ModuleType(module)
-    for each in names:
-        setattr(sys.modules[module], each, Exception)
+unpacked, runtime, name = sys.argv[1:]
+sys.path = [unpacked, runtime] + [entry for entry in sys.path if "site-packages" not in entry]
 function = __import__(f"functions.{name}", fromlist=["handler"])
 assert callable(function.handler)
 assert function.__file__.startswith(unpacked)
 """
+
+
+RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
+"""boto3 and what it stands on, which Lambda's runtime brings."""
+
+
+@pytest.fixture(scope="session")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to import from that holds what Lambda's runtime brings, and nothing else."""
+    folder = tmp_path_factory.mktemp("runtime")
+    for name in RUNTIME:
+        spec = importlib.util.find_spec(name.removesuffix(".py"))
+        assert spec is not None
+        assert spec.origin is not None
+        origin = Path(spec.origin)
+        (folder / name).symlink_to(origin if name.endswith(".py") else origin.parent)
+    return folder
 
 
 def load() -> ModuleType:
@@ -54,15 +66,47 @@ def test_every_function_with_a_handler_is_packaged(packaging: ModuleType) -> Non
     assert packaging.find_functions(PROJECT_ROOT / "functions") == packaging.LIBRARIES.keys()
 
 
-@pytest.mark.parametrize("name", ["authority_expiry", "ingest", "registrar"])
-def test_an_archive_runs_with_nothing_beside_it_but_boto3(packaging: ModuleType, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["authority_expiry", "ingest", "registrar", "route_sweep"])
+def test_an_archive_is_imported_with_nothing_beside_it_but_boto3(
+    packaging: ModuleType, tmp_path: Path, runtime: Path, name: str
+) -> None:
     packaging.package(name, requirements(packaging, name), "here")
     unpacked = tmp_path / "unpacked"
     zipfile.ZipFile(tmp_path / f"{name}.zip").extractall(unpacked)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", ALONE, str(unpacked), name], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", ALONE, str(unpacked), str(runtime), name],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_only_the_sweep_carries_the_routing_core_and_nothing_else_of_fleet(
+    packaging: ModuleType, tmp_path: Path
+) -> None:
+    packaging.package("route_sweep", [], "here")
+    packaging.package("ingest", [], "here")
+    swept = {name for name in zipfile.ZipFile(tmp_path / "route_sweep.zip").namelist() if name.startswith("fleet/")}
+    assert {name for name in swept if not name.startswith("fleet/routing/")} == {"fleet/__init__.py", "fleet/errors.py"}
+    assert "fleet/routing/sweep.py" in swept
+    assert not [name for name in zipfile.ZipFile(tmp_path / "ingest.zip").namelist() if name.startswith("fleet/")]
+
+
+def test_a_change_of_the_routing_core_makes_the_sweeps_archive_anew(
+    packaging: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    for part in ("functions", "protocol", "fleet"):
+        shutil.copytree(PROJECT_ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PROJECT_ROOT / "scripts", root / "scripts")
+    monkeypatch.setattr(packaging, "ROOT", root)
+    monkeypatch.setattr(packaging, "__file__", str(root / "scripts" / "package_functions.py"))
+    assert packaging.package("route_sweep", [], "here")
+    assert packaging.package("ingest", [], "here")
+    (root / "fleet" / "routing" / "sweep.py").write_text("# changed\n", encoding="utf-8")
+    assert packaging.package("route_sweep", [], "here"), "or an old sweep would be deployed"
+    assert not packaging.package("ingest", [], "here")
 
 
 def test_the_same_sources_give_the_same_bytes_and_are_not_packaged_again(packaging: ModuleType, tmp_path: Path) -> None:
