@@ -70,8 +70,7 @@ def apply(
             outputs=known, cloud=cloud, table=applier.table, clock=now, waits=waits, look_every=seconds(look_every)
         )
         if not is_begun(plan, applier):
-            if follow:
-                mover.refuse_unadmitted(plan)
+            mover.refuse_unadmitted(plan)
             ask(plan, yes=yes)
         applied = facts(apply_zone(plan, applier))
         if not follow:

@@ -22,7 +22,7 @@ Follow = Annotated[
     bool,
     typer.Option(
         "--follow/--no-follow",
-        help="Ask the targets first, then the devices; else only names change, and devices come when they look.",
+        help="See every device arrive, or move it back; else devices come when they look where their name leads.",
     ),
 ]
 Settle = Annotated[float, typer.Option(min=0, hidden=True)]

@@ -9,7 +9,7 @@ next at the batch it died in. Batches wait for INSYNC side by side, and Route 53
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -74,7 +74,7 @@ class Applier:
     holder: str
     """Who applies: written into the claim, the journal and the history."""
     largest: int = MAX_BATCH_RECORDS
-    """Changes in one batch, at most. A plan that was begun must be finished with the same."""
+    """Changes in one batch, at most. A plan that was begun is finished as it was begun, whatever this says."""
     _patience: timedelta = field(default=FIRST_LOOK)
 
     def apply(self, plan: Plan, on_progress: Callable[[int], None] = lambda _changes: None) -> Applied:
@@ -91,7 +91,7 @@ class Applier:
             try:
                 if entry is None:
                     entry = self._begin(plan)
-                self._carry_out(plan, on_progress)
+                self._carry_out(plan, entry, on_progress)
                 self.table.write_plan(_done(entry, self.clock()))
             finally:
                 with suppress(UnfinishedError):
@@ -99,7 +99,7 @@ class Applier:
             was_done = False
         else:
             was_done = True
-        batches = sum(1 for _ in pack(plan.changes(), largest=self.largest))
+        batches = sum(1 for _ in pack(plan.changes(), largest=entry.largest_batch))
         return Applied(
             plan=plan.digest,
             changes=plan.count,
@@ -117,15 +117,16 @@ class Applier:
             begun_by=self.holder,
             begun_at=self.clock(),
             done_at=None,
+            largest_batch=self.largest,
         )
         self.table.write_plan(entry)
         return entry
 
-    def _carry_out(self, plan: Plan, on_progress: Callable[[int], None]) -> None:
+    def _carry_out(self, plan: Plan, begun: PlanEntry, on_progress: Callable[[int], None]) -> None:
         journal = self.table.read_batches(plan.digest)
         waiting: deque[_Waiting] = deque()
         renewed = self.clock()
-        for batch in pack(plan.changes(), largest=self.largest):
+        for batch in pack(plan.changes(), largest=begun.largest_batch):
             entry = journal.get(batch.number)
             if entry is not None and entry.state is BatchState.IN_SYNC:
                 on_progress(len(batch.changes))
@@ -219,13 +220,7 @@ def _route(plan: Plan, change: Change, holder: str, now: datetime) -> Route:
 
 
 def _done(entry: PlanEntry, now: datetime) -> PlanEntry:
-    return PlanEntry(
-        plan=entry.plan,
-        progress=PlanProgress.DONE,
-        begun_by=entry.begun_by,
-        begun_at=entry.begun_at,
-        done_at=now,
-    )
+    return replace(entry, progress=PlanProgress.DONE, done_at=now)
 
 
 def _some(routes: Iterator[Route]) -> Iterator[list[Route]]:

@@ -42,11 +42,13 @@ class DynamoJournal:
             begun_by=item["begun_by"]["S"],
             begun_at=datetime.fromisoformat(item["begun_at"]["S"]),
             done_at=datetime.fromisoformat(item["done_at"]["S"]) if "done_at" in item else None,
+            largest_batch=int(item["largest_batch"]["S"]),
         )
 
     def write_plan(self, entry: PlanEntry) -> None:
         """See `RouteTable.write_plan`."""
         texts = {"progress": entry.progress.value, "begun_by": entry.begun_by, "begun_at": time_text(entry.begun_at)}
+        texts["largest_batch"] = str(entry.largest_batch)
         if entry.done_at is not None:
             texts["done_at"] = time_text(entry.done_at)
         self._put("write the journal", _key(entry.plan, _HEADING), texts)

@@ -64,6 +64,8 @@ class PlanEntry:
     begun_by: str
     begun_at: datetime
     done_at: datetime | None
+    largest_batch: int
+    """Changes in one batch, at most: with the plan it says what the numbers in the journal stand for."""
 
 
 class RouteTable(Protocol):

@@ -137,7 +137,14 @@ class Desk:
             return
         now = datetime.now(UTC)
         self.table.write_plan(
-            PlanEntry(plan=plan.digest, progress=PlanProgress.BEGUN, begun_by="test", begun_at=now, done_at=None)
+            PlanEntry(
+                plan=plan.digest,
+                progress=PlanProgress.BEGUN,
+                begun_by="test",
+                begun_at=now,
+                done_at=None,
+                largest_batch=1000,
+            )
         )
         for change in plan.changes():
             self.table.write([_route(change, plan, now)])

@@ -111,6 +111,16 @@ def test_two_runs_of_one_plan_at_once_do_no_harm(number: int) -> None:
     world.is_exactly_the_plan()
 
 
+@pytest.mark.parametrize("number", [number for number, name in enumerate(CALLS) if name in {"change", "write_batch"}])
+def test_a_plan_is_finished_in_the_batches_it_was_begun_in(number: int) -> None:
+    world = World()
+    with pytest.raises(KilledError):
+        world.applier(Hazard(lambda each, _: "kill after" if each == number else None), largest=3).apply(world.plan)
+    applied = world.applier(largest=2).apply(world.plan)
+    world.is_exactly_the_plan()
+    assert applied.batches == 3, "the journal's numbers stand for batches of three"
+
+
 def test_a_change_route_53_has_forgotten_is_proven_again() -> None:
     world = World()
     sent = CALLS.index("is_in_sync")

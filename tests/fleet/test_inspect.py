@@ -37,8 +37,12 @@ DEPLOYED = Places(
 )
 WILDCARD = wildcard_records(DOMAIN)
 PLANS = {
-    "done": PlanEntry(plan="done", progress=PlanProgress.DONE, begun_by="ops", begun_at=NOW, done_at=NOW),
-    "begun": PlanEntry(plan="begun", progress=PlanProgress.BEGUN, begun_by="ops", begun_at=NOW, done_at=None),
+    "done": PlanEntry(
+        plan="done", progress=PlanProgress.DONE, begun_by="ops", begun_at=NOW, done_at=NOW, largest_batch=1000
+    ),
+    "begun": PlanEntry(
+        plan="begun", progress=PlanProgress.BEGUN, begun_by="ops", begun_at=NOW, done_at=None, largest_batch=1000
+    ),
 }
 
 

@@ -174,7 +174,9 @@ def test_the_journal_of_a_plan_is_read_back(table: RouteTable) -> None:
     plan = f"{next(_number):064x}"
     assert table.read_plan(plan) is None
     assert table.read_batches(plan) == {}
-    begun = PlanEntry(plan=plan, progress=PlanProgress.BEGUN, begun_by="operator", begun_at=NOW, done_at=None)
+    begun = PlanEntry(
+        plan=plan, progress=PlanProgress.BEGUN, begun_by="operator", begun_at=NOW, done_at=None, largest_batch=1000
+    )
     table.write_plan(begun)
     assert table.read_plan(plan) == begun
     for number in range(12):
@@ -185,7 +187,7 @@ def test_the_journal_of_a_plan_is_read_back(table: RouteTable) -> None:
     assert list(batches) == list(range(12))
     assert batches[11] == sent
     assert batches[0].state is BatchState.SENDING
-    done = replace(begun, progress=PlanProgress.DONE, done_at=NOW)
+    done = replace(begun, progress=PlanProgress.DONE, done_at=NOW, largest_batch=1000)
     table.write_plan(done)
     assert table.read_plan(plan) == done
     assert not [each for each in table.scan() if each.device.startswith("#")], "the journal holds no routes"

@@ -32,7 +32,9 @@ from tests.knot import running_knot
 pytestmark = pytest.mark.cloud
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-PLAN = PlanEntry(plan="f" * 64, progress=PlanProgress.DONE, begun_by="ops", begun_at=NOW, done_at=NOW)
+PLAN = PlanEntry(
+    plan="f" * 64, progress=PlanProgress.DONE, begun_by="ops", begun_at=NOW, done_at=NOW, largest_batch=1000
+)
 US, GATEWAY = Target(cluster="us1"), Target(address="192.0.2.77")
 
 
