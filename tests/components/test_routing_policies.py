@@ -1,12 +1,16 @@
 """What the sweep and an operator may do to zone and table, asked request by request of an IAM evaluator of others."""
 
+import ast
 import json
+from pathlib import Path
 
+import boto3
 import pytest
 from ministack.core.iam_evaluator import EvalContext, evaluate, parse_policy_document
 
 from components.policies.routing import route_operator_policy, route_sweep_policy
 from components.policies.statement import Document
+from local.program import PROJECT_ROOT
 from tests.components.policy_documents import ACCOUNT, DOMAIN, REGION, ROUTES, ZONE
 
 SWEEP = route_sweep_policy(
@@ -127,6 +131,34 @@ def test_the_sweep_reads_expired_routes_and_never_the_whole_fleet() -> None:
 def test_the_sweep_touches_no_certificate_and_no_connection() -> None:
     services = {action.partition(":")[0] for one in SWEEP["Statement"] for action in one["Action"]}
     assert services == {"dynamodb", "route53", "cloudwatch", "logs"}
+
+
+def called(folder: Path) -> set[str]:
+    """The actions behind every AWS call in a folder, by the names botocore gives them; gateways have rights besides."""
+    actions: dict[str, str] = {}
+    for service in ("dynamodb", "route53", "iot", "iot-data"):
+        client = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]  # a variable here
+        prefix = service.removesuffix("-data")
+        actions |= {method: f"{prefix}:{api}" for method, api in client.meta.method_to_api_mapping.items()}
+    found = set()
+    for path in folder.rglob("*.py"):
+        if "gateway" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                first = node.args[0] if node.args else None
+                is_pages = node.func.attr == "get_paginator" and isinstance(first, ast.Constant)
+                found.add(str(first.value) if is_pages and isinstance(first, ast.Constant) else node.func.attr)
+    return {actions[name] for name in found if name in actions}
+
+
+def test_whoever_runs_fleet_route_may_make_every_call_it_makes() -> None:
+    allowed = {action for one in OPERATOR["Statement"] if one["Effect"] == "Allow" for action in one["Action"]}
+    transacted = "dynamodb:TransactWriteItems"
+    """Authorized as the writes in it (DynamoDB Developer Guide, "IAM and transactions")."""
+    calls = called(PROJECT_ROOT / "fleet")
+    assert {transacted, "iot:SearchIndex", "iot:DeleteConnection", "route53:GetChange"} <= calls, "the test sees calls"
+    assert calls - {transacted} <= allowed
 
 
 def test_the_policy_of_a_person_over_six_clusters_fits_a_managed_policy() -> None:
