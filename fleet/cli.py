@@ -8,6 +8,7 @@ from fleet.commands.debug import debug
 from fleet.commands.export import export
 from fleet.commands.plan import plan
 from fleet.commands.show import show
+from fleet.commands.simulate import simulate
 from fleet.commands.sweep import sweep
 
 route = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(route, name="route")
+app.command()(simulate)
 
 route.command()(plan)
 route.command()(apply)

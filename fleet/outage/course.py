@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fleet.outage.policy import Counts, Floats
+from fleet.outage.policy import Counts, Floats, Policy
 
 
 @dataclass(frozen=True)
@@ -71,3 +71,13 @@ class Course:
     def attempts_a_device(self) -> float:
         """On average."""
         return float(self.dialled.mean())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A course, and what it is of."""
+
+    policy: Policy
+    broker: str
+    """The broker's name."""
+    course: Course

@@ -18,6 +18,8 @@ FIXED_SECONDS = 30.0
 BASE_SECONDS = 1.0
 CAP_SECONDS = 120.0
 """Base and cap that libraries ship with: AWS's device SDKs start at 1 s and end at 120 s or 128 s."""
+PICTURED = ("contract", "wide-then-backoff", "publish-schedule", "full-jitter", "fixed")
+"""The policies that one picture can show and stay readable."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""`fleet simulate`, and the picture in the docs, which is what it draws."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from fleet.cli import app
+from fleet.outage.backlog import BUFFER_BYTES, ROW_BYTES, backlog
+from fleet.outage.broker import BROKERS
+from fleet.outage.course import Course, Run
+from fleet.outage.picture import draw
+from fleet.outage.policy import policies
+from fleet.outage.publishing import PUBLISHES_PER_SECOND, scheduled, synchronized
+from fleet.outage.simulation import Outage, simulate
+
+COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "outage.svg"
+MILLION = Outage(devices=1_000_000, connects_per_second=500, seconds=1800)
+SMALL = ["simulate", "--devices", "5000", "--connects-per-second", "50", "--outage", "5m"]
+
+
+def run(outage: Outage, policy: str, broker: str) -> Run:
+    chosen = policies(outage.devices, outage.connects_per_second)[policy]
+    course = simulate(outage, chosen, BROKERS[broker](outage.connects_per_second), np.random.default_rng(1))
+    return Run(chosen, broker, course)
+
+
+def curves(svg: str) -> dict[str, str]:
+    """The path of every curve that has an id."""
+    return dict(re.findall(r'<g id="((?:connects|back|publishes)[a-z-]*)">\s*<path d="([^"]+)"', svg))
+
+
+def test_the_picture_in_the_docs_is_what_the_program_draws(tmp_path: Path) -> None:
+    """Drawn again with: python -m fleet simulate --devices 1000000 --outage 30m --svg docs/outage.svg."""
+    runs = [run(MILLION, "contract", "refuses"), run(MILLION, "wide-then-backoff", "refuses")]
+    runs.append(run(MILLION, "contract", "queues"))
+    quiet = scheduled(MILLION.devices, 600, np.random.default_rng(1))
+    draw(MILLION, runs, quiet, synchronized(MILLION.devices, 600), tmp_path / "again.svg")
+    again, committed = curves((tmp_path / "again.svg").read_text()), curves(COMMITTED.read_text())
+    assert len(again) == 6, "two of connects, three of who is back, one of publishes"
+    assert len(committed) == 16, "five policies, three times, and the publishes"
+    assert {name: committed[name] for name in again} == again
+
+
+def test_the_same_outage_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.svg", "two.svg"):
+        assert CliRunner().invoke(app, [*SMALL, "--svg", str(tmp_path / name)]).exit_code == 0
+    one = (tmp_path / "one.svg").read_bytes()
+    assert one == (tmp_path / "two.svg").read_bytes()
+    assert CliRunner().invoke(app, [*SMALL, "--seed", "2", "--svg", str(tmp_path / "other.svg")]).exit_code == 0
+    assert one != (tmp_path / "other.svg").read_bytes()
+
+
+def test_one_table_compares_every_policy_and_says_who_keeps_the_quota() -> None:
+    result = CliRunner().invoke(app, [*SMALL, "--compare", "--json"])
+    assert result.exit_code == 0
+    rows = {row["policy"]: row for row in json.loads(result.stdout)["policies"]}
+    assert set(rows) == set(policies(1, 1))
+    assert rows["contract"]["is_within_quota"]
+    assert rows["contract"]["devices_back"] == 5000
+    assert rows["contract"]["rows_lost"] == 0
+    for name in ("fixed", "no-jitter", "equal-jitter", "full-jitter", "decorrelated", "publish-schedule"):
+        assert not rows[name]["is_within_quota"], name
+    spoken = CliRunner().invoke(app, [*SMALL, "--compare"], env={"COLUMNS": "140"})
+    assert spoken.stdout.count("BROKEN") >= 6
+    assert "contract" in spoken.stdout
+
+
+def test_one_policy_is_told_with_what_became_of_its_readings() -> None:
+    result = CliRunner().invoke(app, [*SMALL, "--policy", "decorrelated", "--broker", "queues", "--json"])
+    told = json.loads(result.stdout)
+    assert (told["policy"], told["broker"], told["ideal_seconds"]) == ("decorrelated", "queues", 100.0)
+    assert told["rows_delayed"] > 5000 * 300, "everyone sampled through five minutes"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["--outage", "soon"], "'soon' is no time; write a whole number and its unit, such as 90s, 30m or 2h"),
+        (["--outage", "-5m"], "is no time"),
+        (["--outage", "169h"], "longer than a week; choose at most 168h"),
+        (["--policy", "hope"], "there is no policy hope; choose one of contract, "),
+        (["--svg", "nowhere/at/all.svg"], "nowhere/at is no folder; make it first"),
+        (["--devices", "0"], "--devices"),
+        (["--connects-per-second", "0"], "--connects-per-second"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(changed: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, [*SMALL, *changed], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def away(*seconds: float) -> Course:
+    """Devices back after so many seconds, of a watch of 100,000."""
+    count = len(seconds)
+    nothing = np.zeros(100_000, dtype=np.int64)
+    return Course(count, 1, 0, nothing, np.array(seconds), np.ones(count, dtype=np.int64))
+
+
+def test_a_buffer_that_holds_the_outage_loses_nothing_and_one_row_more_is_lost() -> None:
+    room = BUFFER_BYTES // ROW_BYTES
+    assert room / 3600 == pytest.approx(21, abs=0.3), "hours at a row a second"
+    told = backlog(away(10.5, room))
+    assert (told.delayed, told.lost, told.fullest) == (10 + room, 0, 1.0)
+    assert backlog(away(10.5, room + 1)).lost == 1
+    assert backlog(away(10, float("nan"))).lost == 100_000 - room, "one still away is counted to the end of the watch"
+
+
+def test_the_schedule_spreads_a_fleet_that_started_together_below_the_quota() -> None:
+    together = synchronized(1_000_000, 600)
+    assert together.max() == 1_000_000
+    assert together.sum() == 10 * 1_000_000, "a batch a minute"
+    quiet = scheduled(1_000_000, 600, np.random.default_rng(1))
+    assert quiet[420:].max() < PUBLISHES_PER_SECOND, "from the seventh minute on"
+    assert quiet[420:].mean() == pytest.approx(1_000_000 / 60, rel=0.02)
+    assert quiet[1:].max() < 35_000, "never more than 1,000,000 / 30 a second after the start"
