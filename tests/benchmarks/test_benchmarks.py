@@ -10,7 +10,9 @@ from benchmarks.__main__ import report
 from benchmarks.batches import naive, reference_batch
 from benchmarks.issuing import parse_limit
 from benchmarks.measure import Result, compared, rate
+from benchmarks.outages import POLICIES, looped, modelled
 from benchmarks.planning import FEW, measure
+from fleet.outage.simulation import Outage
 from fleet.routing.plan_file import read_plan
 from protocol.telemetry import decode_batch, encode_batch
 
@@ -71,3 +73,9 @@ def test_the_planning_benchmark_plans_what_it_says(tmp_path: Path, what: str) ->
     told = measure(1_000, what, tmp_path)
     assert read_plan(tmp_path / "plan").count == (1_000 if what == "all" else FEW)
     assert all(told[name] > 0 for name in ("seconds", "csv", "peak"))
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_model_and_the_event_loop_bring_back_the_same_fleet(policy: str) -> None:
+    outage = Outage(devices=2000, connects_per_second=20, seconds=300)
+    assert modelled(outage, policy) == looped(outage, policy) == 2000
