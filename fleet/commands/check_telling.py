@@ -60,7 +60,7 @@ def _show(rule: Rule, found: Sequence[Finding]) -> None:
     for each in found[:MAX_SHOWN]:
         table.add_row(each.name, each.expected, each.found)
     console = Console()
-    console.print(table, width=None if console.is_terminal else LINE_WIDTH)
+    (console if console.is_terminal else Console(width=LINE_WIDTH)).print(table)
     if len(found) > MAX_SHOWN:
         typer.echo(f"and {len(found) - MAX_SHOWN:,} more; --json has them all")
     for way_out in dict.fromkeys(each.way_out for each in found):

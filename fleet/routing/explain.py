@@ -101,6 +101,8 @@ def explain(
     why = _pin_reasons(pin) if pin else _route_reasons(holding.route, inspection) if holding.route else _NO_ROUTE
     at_name = [each for each in holding.records if each.type in LEADING_TYPES]
     hiding = [*(each for each in holding.records if each.type not in LEADING_TYPES), *holding.below]
+    if target.is_default and hiding and not at_name:
+        why = (*why, _HIDDEN)
     return Explanation(
         device=device,
         target=target,
@@ -132,7 +134,8 @@ def revision_line(route: Route, project_domain: str) -> dict[str, str]:
     }
 
 
-_NO_ROUTE = ("it has no pin and no route: the wildcard answers for it",)
+_NO_ROUTE = ("it has no pin and no route: the wildcard is to answer for it",)
+_HIDDEN = "BUT the wildcard is HIDDEN for it by another record: it is told that there is no data, and connects nowhere"
 
 
 def _pin_reasons(pin: Target) -> tuple[str, ...]:
@@ -152,7 +155,7 @@ def _route_reasons(route: Route, inspection: Inspection) -> tuple[str, ...]:
         over = "EXPIRED" if route.expires <= inspection.now else "expires"
         said.append(f"{over} at {_time(route.expires)}, then returns to {route.returns_to}")
     if route.target.is_default:
-        said.append("no record of its own: the wildcard answers for it")
+        said.append("no record of its own: the wildcard is to answer for it")
     return tuple(said)
 
 
@@ -209,7 +212,7 @@ def _verdict(holding: Holding, wildcard: Holding, answers: Mapping[str, Answer],
         return f"DIFFERENT ({'; '.join(different)}){_lag(holding.route, now)}"
     if any(zone is None for zone, _ in said.values()):
         return "cannot be compared: an alias, one of several record sets, or a delegation stands at the name"
-    return "the same as the zone"
+    return "they agree"
 
 
 def _lag(route: Route | None, now: datetime) -> str:

@@ -232,7 +232,7 @@ def test_a_default_device_follows_the_wildcard_to_its_cluster(desk: Desk) -> Non
     told = show(desk, "never-seen")
     assert told["chain"]["next"][0]["name"] == f"*.gw.{desk.domain}"
     assert told["server_names"] == [desk.cluster("eu1")]
-    assert (told["zone"], told["verdict"]) == ("nothing", "the same as the zone")
+    assert (told["zone"], told["verdict"]) == ("nothing", "they agree")
     assert told["resolver"]["A"]["chain"][:3] == [
         f"never-seen.gw.{desk.domain}",
         f"default.{desk.domain}",
@@ -244,7 +244,7 @@ def test_a_pinned_device_says_so(desk: Desk) -> None:
     told = show(desk, "desk1")
     assert "pinned to 192.0.2.100 in the stack file" in told["chain"]["why"][0]
     assert told["server_names"] == [f"desk1.gw.{desk.domain}"]
-    assert told["verdict"] == "the same as the zone"
+    assert told["verdict"] == "they agree"
 
 
 def test_a_moved_device_says_who_why_and_where_it_verifies(desk: Desk) -> None:
@@ -275,6 +275,7 @@ def test_a_device_whose_wildcard_is_hidden_says_by_what(desk: Desk) -> None:
     try:
         told = show(desk, "hidden")
         assert 'TXT "note"' in told["hiding"]
+        assert "HIDDEN" in told["chain"]["why"][-1]
         assert told["resolver"]["A"]["says"] == "no data"
         assert [each["rule"] for each in told["findings"]] == ["hides"]
     finally:
