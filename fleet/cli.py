@@ -7,6 +7,7 @@ from fleet.commands.check import check
 from fleet.commands.debug import debug
 from fleet.commands.export import export
 from fleet.commands.plan import plan
+from fleet.commands.rollback import rollback
 from fleet.commands.show import show
 from fleet.commands.simulate import simulate
 from fleet.commands.sweep import sweep
@@ -27,6 +28,7 @@ app.command()(simulate)
 
 route.command()(plan)
 route.command()(apply)
+route.command()(rollback)
 route.command()(check)
 route.command()(show)
 route.command()(export)

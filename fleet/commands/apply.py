@@ -1,7 +1,8 @@
 """`python -m fleet route apply`: carry out a plan, or go on with one that was begun."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +28,7 @@ from fleet.commands.progress import counted
 from fleet.commands.telling import errors_told
 from fleet.move import Mover
 from fleet.routing.applier import Applied, Applier
-from fleet.routing.plan import Plan
-from fleet.routing.plan_file import read_plan
+from fleet.routing.plan_file import Plan, read_plan
 from fleet.routing.zone import MAX_BATCH_RECORDS
 from fleet.zone_applier import zone_applier
 from provisioning.commands.options import AsJson, Stack, now, outputs_of
@@ -69,18 +69,32 @@ def apply(
         mover = Mover(
             outputs=known, cloud=cloud, table=applier.table, clock=now, waits=waits, look_every=seconds(look_every)
         )
-        if not is_begun(plan, applier):
-            mover.refuse_unadmitted(plan)
-            ask(plan, yes=yes)
-        applied = facts(apply_zone(plan, applier))
-        if not follow:
-            tell(applied, as_json=as_json)
-            return
-        with follow_bar() as bar:
-            followed = mover.follow(plan, made_by=applier.holder, apply_zone=applier.apply, on_progress=bar)
-        tell({**applied, **followed_facts(followed)} if as_json else applied, as_json=as_json)
-        if not as_json:
-            tell_followed(followed)
+        carry_out(plan, applier, mover, follow=follow, yes=yes, as_json=as_json)
+
+
+def carry_out(
+    plan: Plan,
+    applier: Applier,
+    mover: Mover,
+    *,
+    follow: bool,
+    yes: bool,
+    as_json: bool,
+    first: Mapping[str, Any] | None = None,
+) -> None:
+    """Ask the targets and a person, change the zone, follow the devices, and tell. `first`: what is told before."""
+    if not is_begun(plan, applier):
+        mover.refuse_unadmitted(plan)
+        ask(plan, yes=yes)
+    applied = {**(first or {}), **facts(apply_zone(plan, applier))}
+    if not follow:
+        tell(applied, as_json=as_json)
+        return
+    with follow_bar() as bar:
+        followed = mover.follow(plan, made_by=applier.holder, apply_zone=applier.apply, on_progress=bar)
+    tell({**applied, **followed_facts(followed)} if as_json else applied, as_json=as_json)
+    if not as_json:
+        tell_followed(followed)
     if followed.returned:
         raise typer.Exit(FAILED)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from fleet.errors import BlockedError, RefusedError, UnfinishedError
+from fleet.errors import BlockedError, RefusedError, UnfinishedError, WorldMovedError
 from fleet.routing.batches import Batch, pack
 from fleet.routing.ground import Ground
 from fleet.routing.plan import Change, Plan
@@ -86,16 +86,18 @@ class Applier:
         """
         turns = self.writer.pace.turns
         entry = self.table.read_plan(plan.digest)
+        if entry is not None and entry.progress is PlanProgress.STOPPED:
+            raise WorldMovedError(f"plan {plan.digest[:12]} was rolled back and will not be done; plan anew")
         if entry is None or entry.progress is not PlanProgress.DONE:
             self._claim(plan)
             try:
                 if entry is None:
                     entry = self._begin(plan)
                 self._carry_out(plan, entry, on_progress)
-                self.table.write_plan(_done(entry, self.clock()))
             finally:
                 with suppress(UnfinishedError):
                     self.table.release_zone(plan.digest)
+            self.table.write_plan(_done(entry, self.clock()))
             was_done = False
         else:
             was_done = True
@@ -107,6 +109,25 @@ class Applier:
             requests=self.writer.pace.turns - turns,
             was_done=was_done,
         )
+
+    def stop(self, plan: Plan) -> None:
+        """Finish the batches of an unfinished plan that were begun, and see to it that no more of it is done.
+
+        For a rollback: afterwards the table says truly what of the plan stands in the zone. Harmless when repeated, and
+        for a plan that is done. `RefusedError`: it was never begun, or another plan is being applied.
+        """
+        entry = self.table.read_plan(plan.digest)
+        if entry is None:
+            raise RefusedError(f"plan {plan.digest[:12]} was never applied; there is nothing to roll back")
+        if entry.progress is not PlanProgress.BEGUN:
+            return
+        self._claim(plan)
+        try:
+            self._carry_out(plan, entry, lambda _changes: None, only_begun=True)
+        finally:
+            with suppress(UnfinishedError):
+                self.table.release_zone(plan.digest)
+        self.table.write_plan(replace(entry, progress=PlanProgress.STOPPED, done_at=self.clock()))
 
     def _begin(self, plan: Plan) -> PlanEntry:
         """Write down that the plan is begun, unless the world has moved since it was made."""
@@ -122,12 +143,16 @@ class Applier:
         self.table.write_plan(entry)
         return entry
 
-    def _carry_out(self, plan: Plan, begun: PlanEntry, on_progress: Callable[[int], None]) -> None:
+    def _carry_out(
+        self, plan: Plan, begun: PlanEntry, on_progress: Callable[[int], None], *, only_begun: bool = False
+    ) -> None:
         journal = self.table.read_batches(plan.digest)
         waiting: deque[_Waiting] = deque()
         renewed = self.clock()
         for batch in pack(plan.changes(), largest=begun.largest_batch):
             entry = journal.get(batch.number)
+            if only_begun and entry is None:
+                continue
             if entry is not None and entry.state is BatchState.IN_SYNC:
                 on_progress(len(batch.changes))
                 continue

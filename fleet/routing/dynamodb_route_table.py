@@ -1,9 +1,9 @@
 """The route table in DynamoDB. Every read is strong but that of the index of expiring routes, which cannot be."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import tenacity
 from botocore.exceptions import BotoCoreError
@@ -22,6 +22,7 @@ CONFLICT_TRIES = 8
 """Attempts at a transaction that met another one, and at reads DynamoDB put off; with the waits below about 5 s."""
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
+T = TypeVar("T")
 _STATES = list(State)
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 """Reasons of TransactWriteItems that say nothing of the items (DynamoDB API reference)."""
@@ -46,10 +47,17 @@ class DynamoRouteTable(DynamoJournal):
 
     def read(self, devices: Iterable[DeviceId]) -> dict[DeviceId, Route]:
         """See `RouteTable.read`."""
+        return self._read((device, STANDING) for device in devices)
+
+    def revisions(self, wanted: Mapping[DeviceId, int]) -> dict[DeviceId, Route]:
+        """See `RouteTable.revisions`."""
+        return self._read((device, revision) for device, revision in wanted.items() if revision != STANDING)
+
+    def _read(self, keys: Iterable[tuple[DeviceId, int]]) -> dict[DeviceId, Route]:
         found: dict[DeviceId, Route] = {}
-        for some in _chunks(devices, MAX_READS):
+        for some in _chunks(keys, MAX_READS):
             with asking(self._name, "read routes"):
-                items = self._get_all([_key(device, STANDING) for device in some])
+                items = self._get_all([_key(device, revision) for device, revision in some])
                 found |= {route.device: route for route in map(self._read_route, items)}
         return found
 
@@ -207,7 +215,7 @@ def _key(device: str, revision: int) -> dict[str, Any]:
     return {DEVICE_KEY: {"S": device}, REVISION_KEY: {"N": str(revision)}}
 
 
-def _chunks(devices: Iterable[DeviceId], size: int) -> Iterator[list[DeviceId]]:
-    rest = iter(devices)
+def _chunks(wanted: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(wanted)
     while some := list(islice(rest, size)):
         yield some

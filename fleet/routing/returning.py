@@ -51,16 +51,18 @@ def write_return(
         undoes=plan.digest,
     )
     changes = (
-        _undone(change, RETURNED + reasons[change.device], _former(change, history(change.device)), plan, now)
+        undone(
+            change, RETURNED + reasons[change.device], _former(change, history(change.device)), plan.header.domain, now
+        )
         for change in plan.changes()
         if change.device in reasons
     )
     return write_plan(path, header, changes)
 
 
-def _undone(change: Change, reason: str, former: Route | None, plan: Plan, now: datetime) -> Change:
+def undone(change: Change, reason: str, former: Route | None, domain: str, now: datetime) -> Change:
     """The change that undoes another. What has expired meanwhile is not brought back: it goes where that led."""
-    undone = replace(
+    back = replace(
         change,
         revision=change.revision + 1,
         before=change.after,
@@ -73,10 +75,10 @@ def _undone(change: Change, reason: str, former: Route | None, plan: Plan, now: 
         returns_to=former.returns_to if former else DEFAULT,
     )
     if former is None or former.expires is None or former.expires > now:
-        return undone
-    records = project(change.device, former.returns_to, plan.header.domain)
+        return back
+    records = project(change.device, former.returns_to, domain)
     return replace(
-        undone,
+        back,
         after=former.returns_to,
         creates=(records,) if records else (),
         kind=Kind.MOVE,

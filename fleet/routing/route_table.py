@@ -4,7 +4,7 @@ Beside routes it holds, under keys that are no device ids, the journal of each p
 the zone now. So a plan can be resumed from any machine that has its file.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -52,6 +52,8 @@ class PlanProgress(StrEnum):
 
     BEGUN = "begun"
     DONE = "done"
+    STOPPED = "stopped"
+    """What was begun of it is finished, and no more of it will be done: it is being rolled back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,9 @@ class RouteTable(Protocol):
 
     def history(self, device: DeviceId) -> tuple[Route, ...]:
         """Every revision of one device's route, oldest first; the last is the one that stands."""
+
+    def revisions(self, wanted: Mapping[DeviceId, int]) -> dict[DeviceId, Route]:
+        """One revision of each of these devices' histories; those that there are not are left out."""
 
     def expired(self, now: datetime) -> Iterator[Route]:
         """Routes as they stand whose expiry has come."""

@@ -1,6 +1,6 @@
 """A route table in memory, for what the real one would make slow. `test_route_table.py` holds both to one contract."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,19 +14,27 @@ _STATES = list(State)
 
 class MemoryRouteTable:
     def __init__(self) -> None:
-        self.revisions: dict[DeviceId, list[Route]] = {}
+        self.revisions_of: dict[DeviceId, list[Route]] = {}
         self._plans: dict[str, PlanEntry] = {}
         self._batches: dict[str, dict[int, BatchEntry]] = {}
         self._claim: tuple[str, str, datetime] | None = None
 
     def read(self, devices: Iterable[DeviceId]) -> dict[DeviceId, Route]:
-        return {device: self.revisions[device][-1] for device in devices if device in self.revisions}
+        return {device: self.revisions_of[device][-1] for device in devices if device in self.revisions_of}
 
     def scan(self) -> Iterator[Route]:
-        return (revisions[-1] for revisions in list(self.revisions.values()))
+        return (revisions[-1] for revisions in list(self.revisions_of.values()))
 
     def history(self, device: DeviceId) -> tuple[Route, ...]:
-        return tuple(self.revisions.get(device, ()))
+        return tuple(self.revisions_of.get(device, ()))
+
+    def revisions(self, wanted: Mapping[DeviceId, int]) -> dict[DeviceId, Route]:
+        histories = {device: self.revisions_of.get(device, ()) for device in wanted}
+        return {
+            device: history[wanted[device] - 1]
+            for device, history in histories.items()
+            if 0 < wanted[device] <= len(history)
+        }
 
     def expired(self, now: datetime) -> Iterator[Route]:
         return (route for route in self.scan() if route.expires is not None and route.expires <= now)
@@ -34,23 +42,23 @@ class MemoryRouteTable:
     def write(self, routes: Sequence[Route]) -> None:
         if len(routes) > MAX_WRITES:
             raise ValueError(f"{len(routes)} routes in one write; at most {MAX_WRITES}")
-        fits = {route.device: len(self.revisions.get(route.device, ())) == route.revision - 1 for route in routes}
+        fits = {route.device: len(self.revisions_of.get(route.device, ())) == route.revision - 1 for route in routes}
         if all(fits.values()):
             for route in routes:
-                self.revisions.setdefault(route.device, []).append(route)
+                self.revisions_of.setdefault(route.device, []).append(route)
             return
         moved = [route.device for route in routes if not self._is_written(route)]
         if moved:
             raise TableMovedError(moved)
 
     def _is_written(self, route: Route) -> bool:
-        revisions = self.revisions.get(route.device, [])
+        revisions = self.revisions_of.get(route.device, [])
         return len(revisions) == route.revision and revisions[-1].plan == route.plan
 
     def advance(self, plan: str, devices: Sequence[DeviceId], state: State, *, at: datetime) -> None:
         rank = _STATES.index(state)
         for device in devices:
-            revisions = self.revisions.get(device)
+            revisions = self.revisions_of.get(device)
             if revisions and revisions[-1].plan == plan and _STATES.index(revisions[-1].state) < rank:
                 revisions[-1] = replace(revisions[-1], state=state, state_since=at)
 

@@ -301,7 +301,7 @@ def test_every_device_is_counted_once(seed: int, fleet: Fleet) -> None:
 def applied(fleet: Fleet, changes: list[Change]) -> Fleet:
     """The fleet once the plan is applied."""
     table = MemoryRouteTable()
-    table.revisions = {each.device: [each] for each in fleet.routes}
+    table.revisions_of = {each.device: [each] for each in fleet.routes}
     made = [
         replace(
             route(change.device, change.after, change.kind, change.expires, change.returns_to), revision=change.revision

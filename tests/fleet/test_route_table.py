@@ -105,6 +105,16 @@ def test_every_revision_stays_in_the_history_and_only_the_newest_stands(table: R
     assert [each for each in table.scan() if each.device == device] == [revisions[-1]]
 
 
+def test_single_revisions_are_read_for_many_devices_at_once(table: RouteTable) -> None:
+    once, twice, never = (fresh_device() for _ in range(3))
+    first, second = route(twice), route(twice, revision=2, plan=OTHER_PLAN, reason="again")
+    table.write([route(once), first])
+    table.write([second])
+    assert table.revisions({once: 1, twice: 1, never: 1}) == {once: route(once), twice: first}
+    assert table.revisions({once: 0, twice: 2}) == {twice: second}, "revision 0 is no line of a history"
+    assert table.revisions({once: 2}) == {}
+
+
 def test_more_routes_than_one_request_carries_are_read_and_scanned(table: RouteTable) -> None:
     routes = [route(fresh_device()) for _ in range(230)]
     for start in range(0, len(routes), MAX_WRITES):
