@@ -1,6 +1,7 @@
 """The applier of one deployment, on its real table and its real zone."""
 
 import getpass
+import socket
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -30,6 +31,6 @@ def zone_applier(
         ),
         clock=clock,
         sleep=time.sleep,
-        holder=getpass.getuser(),
+        holder=f"{getpass.getuser()}@{socket.gethostname()}",
         largest=largest,
     )
