@@ -137,7 +137,7 @@ def called(folder: Path) -> set[str]:
     """The actions behind every AWS call in a folder, by the names botocore gives them; gateways have rights besides."""
     actions: dict[str, str] = {}
     for service in ("dynamodb", "route53", "iot", "iot-data"):
-        client = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]  # a variable here
+        client = boto3.client(service, region_name=REGION)
         prefix = service.removesuffix("-data")
         actions |= {method: f"{prefix}:{api}" for method, api in client.meta.method_to_api_mapping.items()}
     found = set()
