@@ -1,7 +1,6 @@
 """A plan: the changes to be made, computed from what was known, and enough to see whether that still holds.
 
-A value: `plan_file` writes and reads it, `applier` carries it out. Changes are sorted by device, which is the order
-of their names in the zone.
+A value: `plan_file` writes and reads it, `applier` carries it out. Changes are sorted by device.
 """
 
 from collections.abc import Iterator

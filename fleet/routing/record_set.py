@@ -19,9 +19,17 @@ class RecordSet:
     values: tuple[str, ...]
 
     @property
-    def zone_order(self) -> tuple[str, ...]:
-        """The key Route 53 lists by: labels from the root down (ListResourceRecordSets)."""
-        return (*reversed(self.name.split(".")), self.type)
+    def zone_order(self) -> tuple[str, str]:
+        """The key Route 53 lists by."""
+        return zone_order(self.name), self.type
+
+
+def zone_order(name: str) -> str:
+    """What Route 53 sorts names by: the labels from the root down, as one text with a dot at its end.
+
+    So `d-1` comes before `d`, because a hyphen comes before a dot (ListResourceRecordSets).
+    """
+    return ".".join(reversed(name.split("."))) + "."
 
 
 def project(device: DeviceId, target: Target, domain: str) -> RecordSet | None:

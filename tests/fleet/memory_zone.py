@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from fleet.routing.record_set import RecordSet
+from fleet.routing.record_set import RecordSet, zone_order
 from fleet.routing.zone import (
     MAX_BATCH_CHARACTERS,
     MAX_BATCH_RECORDS,
@@ -56,7 +56,7 @@ class MemoryZone:
     throttled: int = 0
     _recent: deque[datetime] = field(default_factory=deque)
     _synced: dict[str, datetime] = field(default_factory=dict)
-    _order: list[tuple[tuple[str, ...], RecordSet]] | None = None
+    _order: list[tuple[tuple[str, str], RecordSet]] | None = None
 
     @property
     def record_sets(self) -> set[RecordSet]:
@@ -88,7 +88,7 @@ class MemoryZone:
         self.pages += 1
         if self._order is None:
             self._order = sorted((records.zone_order, records) for records in self.record_sets)
-        start = (*reversed(start_name.split(".")), *([start_type] if start_type else []))
+        start = (zone_order(start_name), start_type or "")
         first = bisect_left(self._order, start, key=lambda each: each[0])
         shown = [records for _, records in self._order[first : first + MAX_PAGE_RECORD_SETS + 1]]
         following = shown[MAX_PAGE_RECORD_SETS] if len(shown) > MAX_PAGE_RECORD_SETS else None
