@@ -49,7 +49,8 @@ def tell(made: Made, following: str) -> None:
     """Tables and lines for people. `following`: the next command."""
     facts, expected = _facts(made, following), made.estimate
     if made.plan is None:
-        typer.echo("nothing to change; no plan was written")
+        all_refused = "every device that should change is refused" if made.refused else "nothing to change"
+        typer.echo(f"{all_refused}; no plan was written")
     else:
         _show(("from", "to", "devices"), [tuple(map(str, move.values())) for move in facts["moves"]])
     if made.refused:
@@ -58,13 +59,13 @@ def tell(made: Made, following: str) -> None:
         if made.tally.refused > len(made.refused):
             where = f", all of them in {made.refused_file}" if made.refused_file else ""
             typer.echo(f"and {made.tally.refused - len(made.refused)} more{where}")
-    counted = f"{made.tally.changes} change, {made.tally.unchanged} stay, {made.tally.refused} refused"
+    counted = f"{made.tally.changes} to change, {made.tally.unchanged} stay, {made.tally.refused} refused"
     typer.echo(f"{counted}, {made.tally.pinned} pinned")
     if made.plan is None:
         return
     monthly = "" if expected.dollars_a_month is None else f", ${expected.dollars_a_month:+.2f} a month"
     typer.echo(
-        f"takes about {expected.zone + expected.follow}: {expected.batches} batches to Route 53 "
+        f"takes about {expected.zone + expected.follow}: {expected.batches} batch{'es' if expected.batches != 1 else ''} to Route 53 "
         f"({expected.requests} requests), then devices follow\n"
         f"costs about ${expected.dollars_once:.2f} once{monthly} ({expected.records_added:+d} records)\n"
         f"digest {made.plan.digest}\n"

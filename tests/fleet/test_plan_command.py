@@ -134,7 +134,7 @@ def test_one_device_is_planned_and_told_with_the_next_command(desk: Desk) -> Non
     assert (change.device, change.revision, str(change.before), str(change.after)) == (DEVICES[0], 1, "default", "us1")
     assert desk.plan.header.approved_by == "the data officer"
     assert desk.plan.header.clusters["us1"] == f"us1.clusters.{desk.deployment.outputs.domain}"
-    for part in (desk.plan.digest, f"python -m fleet route apply {desk.path}", "1 change, 0 stay, 0 refused"):
+    for part in (desk.plan.digest, f"python -m fleet route apply {desk.path}", "1 to change, 0 stay, 0 refused"):
         assert part in told
 
 
@@ -175,7 +175,7 @@ def test_a_policy_moves_the_fleet_once_it_is_said_how_many(desk: Desk) -> None:
         "--allocate", policy, "--fleet", desk.fleet, "--yes-really", "39", exit_code=2
     )
     told = desk.run("--allocate", policy, "--fleet", desk.fleet, "--yes-really", "40")
-    assert "40 change, 0 stay, 1 refused" in told
+    assert "40 to change, 0 stay, 1 refused" in told
     assert [change.device for change in desk.plan.changes()] == DEVICES
 
 

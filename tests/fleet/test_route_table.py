@@ -32,7 +32,8 @@ from tests.fleet.memory_route_table import MemoryRouteTable
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-NOW = datetime(2026, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+NOW = datetime(2126, 11, 24, 12, 0, 0, 123456, tzinfo=UTC)
+"""So late that no sweep of the desk takes these routes for expired."""
 PLAN, OTHER_PLAN = "a" * 64, "b" * 64
 US1 = Target(cluster="us1")
 _number = count()
@@ -174,10 +175,11 @@ def test_only_standing_routes_whose_expiry_has_come_are_expired(table: RouteTabl
     table.write([route(future, expires=NOW + timedelta(microseconds=1), **debug), route(never)])
     table.write([route(replaced, expires=NOW, **debug)])
     table.write([route(replaced, revision=2, plan=OTHER_PLAN)])
-    assert {each.device for each in table.expired(NOW)} == {past, now}
+    ours = {past, now, future, replaced, never}
+    assert {each.device for each in table.expired(NOW)} & ours == {past, now}
     for each in (past, now):
         table.write([route(each, revision=2, plan=OTHER_PLAN)])
-    assert list(table.expired(NOW)) == []
+    assert not {each.device for each in table.expired(NOW)} & ours
 
 
 def test_the_journal_of_a_plan_is_read_back(table: RouteTable) -> None:

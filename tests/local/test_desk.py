@@ -27,6 +27,12 @@ for name, value in {
     "version": 1, "environment": "dev", "domain": "d.example.com", "home_region": "eu-north-1", "zone_id": "Z",
     "name_servers": [], "device_policy_name": "p", "clusters": {}, "authorities": {},
     "authorities_without_certificate": {},
+    "routing": {
+        "route_table": "routes",
+        "default": {"choose": "single", "cluster": "eu1"},
+        "pins": {},
+        "max_share_percent": 10,
+    },
 }.items():
     pulumi.export(name, value)
 """
