@@ -63,10 +63,11 @@ def tell(made: Made, following: str) -> None:
     typer.echo(f"{counted}, {made.tally.pinned} pinned")
     if made.plan is None:
         return
+    batches = "1 batch" if expected.batches == 1 else f"{expected.batches:,} batches"
     monthly = "" if expected.dollars_a_month is None else f", ${expected.dollars_a_month:+.2f} a month"
     typer.echo(
-        f"takes about {expected.zone + expected.follow}: {expected.batches} batch{'es' if expected.batches != 1 else ''} to Route 53 "
-        f"({expected.requests} requests), then devices follow\n"
+        f"takes about {expected.zone + expected.follow}: {batches} to Route 53 "
+        f"({expected.requests} requests), then each device is followed until it has settled\n"
         f"costs about ${expected.dollars_once:.2f} once{monthly} ({expected.records_added:+d} records)\n"
         f"digest {made.plan.digest}\n"
         f"next: {following}"

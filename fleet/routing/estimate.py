@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fleet.routing.following import ASKS_PER_SECOND
+from fleet.routing.moving import Waits
 from fleet.routing.planner import Tally
 from fleet.routing.target import Target
 from fleet.routing.zone import MAX_BATCH_CHARACTERS, MAX_BATCH_RECORDS, REQUESTS_PER_SECOND
-from protocol.hostnames import DEVICE_TTL_SECONDS, cluster_hostname
+from protocol.hostnames import cluster_hostname
 
 IN_SYNC = timedelta(seconds=60)
 """How long Route 53 takes until all its servers answer with a change (AWS: usually within 60 seconds)."""
@@ -16,8 +17,8 @@ FREE_RECORDS = 10_000
 """Records of a zone that its monthly fee covers (Route 53 pricing)."""
 DOLLARS_PER_RECORD_MONTH = 0.0015
 """Of each record beyond (Route 53 pricing)."""
-WRITE_UNITS_PER_CHANGE = 8
-"""DynamoDB: two items in one transaction, at two units each, and four steps of a route's state."""
+WRITE_UNITS_PER_CHANGE = 20
+"""DynamoDB: a change and the four steps of its state write two items each, in transactions, at two units an item."""
 DOLLARS_PER_WRITE_UNIT = 0.625e-6
 """DynamoDB on demand, us-east-1; other regions differ by up to a third (DynamoDB pricing)."""
 
@@ -33,7 +34,7 @@ class Estimate:
     zone: timedelta
     """Until the zone answers with the last change everywhere."""
     follow: timedelta
-    """From then until the last device was asked to reconnect."""
+    """From then until the last device that can be seen has settled, if all come when they are asked."""
     records_added: int
     """In the zone, in the end; fewer is negative."""
     dollars_once: float
@@ -61,11 +62,18 @@ def estimate(tally: Tally, domain: str, records_before: int | None) -> Estimate:
         batches=batches,
         requests=requests,
         zone=timedelta(seconds=math.ceil(requests / REQUESTS_PER_SECOND)) + (IN_SYNC if batches else timedelta()),
-        follow=timedelta(seconds=math.ceil(moved / ASKS_PER_SECOND) + DEVICE_TTL_SECONDS) if moved else timedelta(),
+        follow=_follow(moved),
         records_added=added,
         dollars_once=tally.changes * WRITE_UNITS_PER_CHANGE * DOLLARS_PER_WRITE_UNIT,
         dollars_a_month=monthly,
     )
+
+
+def _follow(moved: int) -> timedelta:
+    """Past every resolver's memory, each asked in turn, and then seen to stay."""
+    waits = Waits()
+    asking = timedelta(seconds=math.ceil(moved / ASKS_PER_SECOND))
+    return waits.settle + asking + waits.stable + waits.presence_lag if moved else timedelta()
 
 
 def _value(target: Target, domain: str) -> str:
