@@ -20,21 +20,21 @@ def tally(before: Target, after: Target, count: int) -> Tally:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "count", "batches", "zone_seconds", "added"),
+    ("move", "batches", "zone_seconds", "added"),
     [
-        (DEFAULT, EU1, 1, 1, 61, 1),
-        (DEFAULT, EU1, 1_000, 1, 61, 1_000),
-        (DEFAULT, EU1, 1_001, 2, 61, 1_001),
-        (EU1, US1, 500, 1, 61, 0),
-        (EU1, US1, 501, 2, 61, 0),
-        (EU1, DEFAULT, 3_000, 3, 62, -3_000),
-        (DEFAULT, EU1, 1_000_000, 1_000, 460, 1_000_000),
+        ((DEFAULT, EU1, 1), 1, 61, 1),
+        ((DEFAULT, EU1, 1_000), 1, 61, 1_000),
+        ((DEFAULT, EU1, 1_001), 2, 61, 1_001),
+        ((EU1, US1, 500), 1, 61, 0),
+        ((EU1, US1, 501), 2, 61, 0),
+        ((EU1, DEFAULT, 3_000), 3, 62, -3_000),
+        ((DEFAULT, EU1, 1_000_000), 1_000, 460, 1_000_000),
     ],
 )
 def test_the_zone_takes_what_the_quotas_allow(
-    before: Target, after: Target, count: int, batches: int, zone_seconds: int, added: int
+    move: tuple[Target, Target, int], batches: int, zone_seconds: int, added: int
 ) -> None:
-    expected = estimate(tally(before, after, count), DOMAIN, None)
+    expected = estimate(tally(*move), DOMAIN, None)
     assert (expected.batches, expected.requests, expected.records_added) == (batches, 2 * batches, added)
     assert expected.zone == timedelta(seconds=zone_seconds)
 
