@@ -101,11 +101,10 @@ class Applier:
             was_done = False
         else:
             was_done = True
-        batches = sum(1 for _ in pack(plan.changes(), largest=entry.largest_batch))
         return Applied(
             plan=plan.digest,
             changes=plan.count,
-            batches=batches,
+            batches=len(self.table.read_batches(plan.digest)),
             requests=self.writer.pace.turns - turns,
             was_done=was_done,
         )
