@@ -98,6 +98,8 @@ for name, region in regions.items():
         "kind": environment.clusters[name].kind.value,
         "residency": environment.clusters[name].residency.value,
         "server_name": ingestion.server_name,
+        "max_connections": environment.fleet.clusters[name].connections,
+        "max_connects_per_second": environment.fleet.clusters[name].connects_per_second,
         "data_endpoint": ingestion.data_endpoint,
         "manifest_table": registrar.table_name,
         "lake_bucket": lake.bucket_name,

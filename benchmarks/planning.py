@@ -104,7 +104,13 @@ def _world(size: int, roster: Path) -> World:
         places=Places(
             domain=DOMAIN,
             clusters={
-                name: Place(kind="managed", residency="EU", server_name=f"{name}.clusters.{DOMAIN}")
+                name: Place(
+                    kind="managed",
+                    residency="EU",
+                    server_name=f"{name}.clusters.{DOMAIN}",
+                    max_connections=2_000_000,
+                    max_connects_per_second=500,
+                )
                 for name in CLUSTERS
             },
             default=CLUSTERS[:1],

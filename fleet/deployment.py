@@ -14,7 +14,13 @@ def places_of(outputs: Outputs) -> Places:
     return Places(
         domain=outputs.domain,
         clusters={
-            name: Place(kind=cluster.kind, residency=cluster.residency, server_name=cluster.server_name)
+            name: Place(
+                kind=cluster.kind,
+                residency=cluster.residency,
+                server_name=cluster.server_name,
+                max_connections=cluster.max_connections,
+                max_connects_per_second=cluster.max_connects_per_second,
+            )
             for name, cluster in outputs.clusters.items()
         },
         default=tuple(dict.fromkeys([*single, *default.clusters, *default.continents.values()])),

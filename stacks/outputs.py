@@ -36,6 +36,10 @@ class ClusterOutputs(_Typed):
     residency: str
     server_name: str
     """What devices verify: `<cluster>.clusters.<domain>`."""
+    max_connections: int
+    """The account's quota there, as the stack file states it."""
+    max_connects_per_second: int
+    """Likewise, of new connections."""
     data_endpoint: str
     """The host name the cluster's CNAME leads to."""
     manifest_table: str

@@ -16,7 +16,7 @@ from fleet.plan_making import Terms, World, make_plan
 from fleet.routing.dynamodb_route_table import DynamoRouteTable
 from fleet.routing.manifest_scan import found_devices, listed_devices
 from fleet.routing.plan import PLAN_VERSION, Header
-from fleet.routing.planner import MAX_CONNECTIONS, MAX_CONNECTS_PER_SECOND, Limits
+from fleet.routing.planner import Limits
 from fleet.routing.requests import MAX_TEXT_CHARACTERS, Defaults
 from fleet.routing.route import Kind
 from protocol.device_id import DeviceId
@@ -53,10 +53,12 @@ def plan(
     approved_by: Annotated[str, typer.Option(help="Who answers for data that leaves its residency.")] = "",
     yes_really: Annotated[int | None, typer.Option(help="Exactly how many devices change, where it is many.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="One refused device refuses the plan.")] = False,
-    max_connections: Annotated[int, typer.Option(help="A cluster's quota, if it was raised.")] = MAX_CONNECTIONS,
+    max_connections: Annotated[
+        int | None, typer.Option(min=1, help="A cluster's quota, if not as the stack file states it.")
+    ] = None,
     max_connects_per_second: Annotated[
-        int, typer.Option(help="A cluster's CONNECT quota, if it was raised.")
-    ] = MAX_CONNECTS_PER_SECOND,
+        int | None, typer.Option(min=1, help="A cluster's CONNECT quota, if not as the stack file states it.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a plan: what would change in the zone and the route table. Nothing is changed."""

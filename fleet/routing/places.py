@@ -16,6 +16,10 @@ class Place:
     """As `stacks.environment.Residency`."""
     server_name: str
     """What it serves to devices that verify it."""
+    max_connections: int
+    """Its account's quota, as the stack file states it."""
+    max_connects_per_second: int
+    """Likewise, of new connections."""
 
 
 @dataclass(frozen=True, kw_only=True)

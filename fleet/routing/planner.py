@@ -21,11 +21,6 @@ from fleet.routing.target import Target
 
 FREE_DEVICES = 10
 """Changes that no fleet-wide guard looks at: the size of a Test ring (step Rollout)."""
-MAX_CONNECTIONS = 500_000
-"""AWS IoT Core quota: client connections of one account in one region, adjustable; one account serves one cluster."""
-MAX_CONNECTS_PER_SECOND = 500
-"""AWS IoT Core quota: CONNECT requests a second, adjustable. Old documents say 500 and newer ones 3,000 in large
-regions: the lower one until Service Quotas is asked."""
 HEADROOM = 0.8
 """The share of a quota that a plan may fill: the rest is for devices that come back on their own."""
 
@@ -104,8 +99,10 @@ class Limits:
     max_share_percent: int
     yes_really: int | None = None
     """How many devices change, said by who knows it."""
-    max_connections: int = MAX_CONNECTIONS
-    max_connects_per_second: int = MAX_CONNECTS_PER_SECOND
+    max_connections: int | None = None
+    """Of every cluster, where the quota differs from what the stack file states."""
+    max_connects_per_second: int | None = None
+    """Likewise, of new connections."""
 
 
 def check_fleet(tally: Tally, limits: Limits, places: Places, census: Callable[[], Census]) -> None:
@@ -133,20 +130,22 @@ def _check_blast_radius(tally: Tally, limits: Limits, size: int) -> None:
 
 def _check_capacity(tally: Tally, limits: Limits, places: Places, census: Census) -> None:
     after = connections_after(tally, places, census)
-    most = math.floor(limits.max_connections * HEADROOM)
     arrivals = _arrivals(tally, places)
     for cluster in sorted(arrivals):
-        if arrivals[cluster] > 0 and after[cluster] > most:
+        place = places.clusters[cluster]
+        connections = limits.max_connections or place.max_connections
+        connects = limits.max_connects_per_second or place.max_connects_per_second
+        if arrivals[cluster] > 0 and after[cluster] > math.floor(connections * HEADROOM):
             raise RefusedError(
-                f"capacity: {cluster} would have {after[cluster]} connections; {limits.max_connections} are its quota, "
-                f"and a plan may fill {HEADROOM:.0%} of it: send fewer there, or give the raised quota as "
-                f"--max-connections"
+                f"capacity: {cluster} would have {after[cluster]} connections; {connections} are its quota, "
+                f"and a plan may fill {HEADROOM:.0%} of it: send fewer there, or raise the quota and state it in the "
+                f"stack file, or as --max-connections"
             )
         pace = min(ASKS_PER_SECOND, arrivals[cluster])
-        if pace > limits.max_connects_per_second * HEADROOM:
+        if pace > connects * HEADROOM:
             raise RefusedError(
                 f"capacity: {cluster} would see {pace} arrivals a second; its CONNECT quota is "
-                f"{limits.max_connects_per_second}, and a plan may fill {HEADROOM:.0%} of it: send fewer there"
+                f"{connects}, and a plan may fill {HEADROOM:.0%} of it: send fewer there"
             )
 
 

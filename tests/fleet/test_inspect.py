@@ -29,7 +29,14 @@ EU, US, GATEWAY = Target(cluster="eu1"), Target(cluster="us1"), Target(address="
 DEPLOYED = Places(
     domain=DOMAIN,
     clusters={
-        name: Place(kind="managed", residency="EU", server_name=f"{name}.clusters.{DOMAIN}") for name in ("eu1", "us1")
+        name: Place(
+            kind="managed",
+            residency="EU",
+            server_name=f"{name}.clusters.{DOMAIN}",
+            max_connections=500_000,
+            max_connects_per_second=500,
+        )
+        for name in ("eu1", "us1")
     },
     default=("eu1",),
     default_follows_the_place=False,

@@ -24,7 +24,10 @@ from tests.fleet.test_inspect import own
 PLACES = Places(
     domain=DOMAIN,
     clusters={
-        name: Place(kind="managed", residency="EU", server_name=server) for name, server in GROUND.clusters.items()
+        name: Place(
+            kind="managed", residency="EU", server_name=server, max_connections=500_000, max_connects_per_second=500
+        )
+        for name, server in GROUND.clusters.items()
     },
     default=("eu1",),
     default_follows_the_place=False,

@@ -77,7 +77,13 @@ def route(device: str, target: Target, kind: Kind, expires: datetime | None, ret
 
 
 def place(name: str, *, kind: str = "managed", server_name: str = "") -> Place:
-    return Place(kind=kind, residency=RESIDENCIES[name], server_name=server_name or f"{name}.clusters.{DOMAIN}")
+    return Place(
+        kind=kind,
+        residency=RESIDENCIES[name],
+        server_name=server_name or f"{name}.clusters.{DOMAIN}",
+        max_connections=500_000,
+        max_connects_per_second=500,
+    )
 
 
 def random_fleet(seed: int) -> Fleet:

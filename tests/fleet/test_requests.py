@@ -23,7 +23,13 @@ SOON = datetime(2026, 5, 4, 18, 0, tzinfo=UTC)
 PLACES = Places(
     domain="iot.example.com",
     clusters={
-        name: Place(kind="managed", residency=residency, server_name=f"{name}.clusters.iot.example.com")
+        name: Place(
+            kind="managed",
+            residency=residency,
+            server_name=f"{name}.clusters.iot.example.com",
+            max_connections=500_000,
+            max_connects_per_second=500,
+        )
         for name, residency in (("eu1", "EU"), ("us1", "US"))
     },
     default=("eu1",),
