@@ -431,6 +431,22 @@ def test_devices_do_not_arrive_faster_than_the_quota_allows(quota: int, is_allow
         check_fleet(tally_of(1_000), limits, PLACES, lambda: census_of(10_000))
 
 
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        ({"max_connections": 1_000}, "capacity: us1 would have 1001 connections; 1000 are its quota"),
+        ({"max_connects_per_second": 9}, "its CONNECT quota is 9"),
+    ],
+)
+def test_the_quotas_are_those_the_stack_states_unless_somebody_knows_better(stated: dict[str, int], says: str) -> None:
+    clusters = dict(PLACES.clusters) | {"us1": replace(PLACES.clusters["us1"], **stated)}  # type: ignore[arg-type]
+    places = replace(PLACES, clusters=clusters)
+    with pytest.raises(RefusedError, match=says):
+        check_fleet(tally_of(41), Limits(max_share_percent=100), places, lambda: census_of(10_000, at_us=960))
+    known = Limits(max_share_percent=100, max_connections=10_000, max_connects_per_second=100)
+    check_fleet(tally_of(41), known, places, lambda: census_of(10_000, at_us=960))
+
+
 def test_a_plan_may_empty_a_cluster_that_is_over_full() -> None:
     tally = Tally(changes=100)
     tally.moves[US, Target(cluster="eu2")] = 100
