@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from fleet.errors import BlockedError, RefusedError, UnfinishedError, WorldMovedError
@@ -32,13 +33,18 @@ from fleet.routing.zone import MAX_BATCH_RECORDS, ZoneUnknownChangeError
 from fleet.routing.zone_writer import ConflictError, ZoneWriter
 
 CLAIM = timedelta(minutes=10)
-"""How long the zone is held before the claim is renewed: longer than any batch takes with all its retries."""
+"""How long the zone is held. Renewed at half of it, before every change and every look, of which none waits longer."""
 MAX_WAITING_BATCHES = 200
 """Batches sent and not yet in sync: a minute of them at Route 53's pace, and some; each is held in memory."""
 FIRST_LOOK = timedelta(seconds=1)
 """How soon Route 53 is first asked whether a change is in sync. Its answers set the patience for all that follow."""
 LONGER = 1.5
 """How much more patience the next look has when a change is not in sync yet; looks are requests too."""
+LONGEST_PATIENCE = timedelta(seconds=60)
+"""Changes are usually in sync within 60 s (Route 53 FAQ). One that takes longer teaches nothing about the next: it is
+asked after again and again, and the others are not kept waiting for it."""
+SYNC_WITHIN = timedelta(hours=1)
+"""When a change is given up that Route 53 does not bring into sync: then a person should ask AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,8 @@ class _Waiting:
     batch: Batch
     change_id: str
     sent_at: datetime
+    not_before: datetime
+    """When it may be asked after: later with every look that came too early."""
 
 
 @dataclass(kw_only=True)
@@ -76,6 +84,7 @@ class Applier:
     largest: int = MAX_BATCH_RECORDS
     """Changes in one batch, at most. A plan that was begun is finished as it was begun, whatever this says."""
     _patience: timedelta = field(default=FIRST_LOOK)
+    _claimed_at: datetime | None = None
 
     def apply(self, plan: Plan, on_progress: Callable[[int], None] = lambda _changes: None) -> Applied:
         """Carry the plan out, or go on with it. `on_progress` is told how many more changes have come into sync.
@@ -147,7 +156,6 @@ class Applier:
     ) -> None:
         journal = self.table.read_batches(plan.digest)
         waiting: deque[_Waiting] = deque()
-        renewed = self.clock()
         for batch in pack(plan.changes(), largest=begun.largest_batch):
             entry = journal.get(batch.number)
             if only_begun and entry is None:
@@ -155,19 +163,13 @@ class Applier:
             if entry is not None and entry.state is BatchState.IN_SYNC:
                 on_progress(len(batch.changes))
                 continue
-            if self.clock() - renewed > CLAIM / 2:
-                self._renew(plan)
-                renewed = self.clock()
             if entry is not None and entry.state is BatchState.SENT:
-                waiting.append(_Waiting(batch, entry.change_id, self.clock()))
+                waiting.append(self._waiting(batch, entry.change_id))
             else:
                 waiting.append(self._send(plan, batch))
             while waiting and (len(waiting) >= MAX_WAITING_BATCHES or self._is_due(waiting[0])):
                 self._look(plan, waiting, on_progress)
         while waiting:
-            if self.clock() - renewed > CLAIM / 2:
-                self._renew(plan)
-                renewed = self.clock()
             self._look(plan, waiting, on_progress)
 
     def _send(self, plan: Plan, batch: Batch) -> _Waiting:
@@ -176,37 +178,57 @@ class Applier:
         try:
             for routes in _some(self._routes(plan, batch)):
                 self.table.write(routes)
-            change_id = self.writer.write(batch, self.ground.domain)
+            change_id = self.writer.write(batch, self.ground.domain, hold=partial(self._keep_claim, plan))
         except (TableMovedError, ConflictError) as error:
             raise BlockedError(
                 f"plan {plan.digest[:12]}, batch {batch.number}: {error}; the batches before it stand. See what is "
                 "wrong with `route check`, mend it with `route check --repair`, and plan the rest anew"
             ) from error
         self._write_journal(plan, batch, BatchState.SENT, change_id)
-        return _Waiting(batch, change_id, self.clock())
+        return self._waiting(batch, change_id)
+
+    def _waiting(self, batch: Batch, change_id: str) -> _Waiting:
+        now = self.clock()
+        return _Waiting(batch, change_id, now, now)
 
     def _is_due(self, first: _Waiting) -> bool:
-        return self.clock() >= first.sent_at + self._patience
+        return self.clock() >= self._due_at(first)
+
+    def _due_at(self, first: _Waiting) -> datetime:
+        return max(first.not_before, first.sent_at + self._patience)
 
     def _look(self, plan: Plan, waiting: deque[_Waiting], on_progress: Callable[[int], None]) -> None:
         """Wait until the oldest is due, ask after it, and close it when it is in sync."""
         first = waiting[0]
-        wait = first.sent_at + self._patience - self.clock()
+        wait = self._due_at(first) - self.clock()
         if wait > timedelta():
             self.sleep(wait.total_seconds())
+        self._keep_claim(plan)
         try:
             is_in_sync = not first.change_id or self.writer.is_in_sync(first.change_id)
         except ZoneUnknownChangeError:
             waiting[0] = self._send(plan, first.batch)
             return
         if not is_in_sync:
-            self._patience = max(self._patience, (self.clock() - first.sent_at) * LONGER)
+            self._wait_longer(plan, first)
             return
         devices = [change.device for change in first.batch.changes]
         self.table.advance(plan.digest, devices, State.POINTED, at=self.clock())
         self._write_journal(plan, first.batch, BatchState.IN_SYNC, first.change_id)
         waiting.popleft()
         on_progress(len(devices))
+
+    def _wait_longer(self, plan: Plan, first: _Waiting) -> None:
+        """A look came too early: take more time for the next at this one, and for the first at those that follow."""
+        now = self.clock()
+        waited = now - first.sent_at
+        if waited > SYNC_WITHIN:
+            raise UnfinishedError(
+                f"plan {plan.digest[:12]}: Route 53 has not brought change {first.change_id} into sync for {waited}; "
+                "see the AWS Health Dashboard, then run this again"
+            )
+        first.not_before = now + min(waited * (LONGER - 1), LONGEST_PATIENCE)
+        self._patience = min(max(self._patience, waited * LONGER), LONGEST_PATIENCE)
 
     def _routes(self, plan: Plan, batch: Batch) -> Iterator[Route]:
         now = self.clock()
@@ -218,8 +240,12 @@ class Applier:
     def _claim(self, plan: Plan) -> None:
         now = self.clock()
         self.table.claim_zone(plan.digest, self.holder, now=now, until=now + CLAIM)
+        self._claimed_at = now
 
-    def _renew(self, plan: Plan) -> None:
+    def _keep_claim(self, plan: Plan) -> None:
+        """Renew the claim in good time; `UnfinishedError` when it ran out and another plan has the zone."""
+        if self._claimed_at is not None and self.clock() - self._claimed_at <= CLAIM / 2:
+            return
         try:
             self._claim(plan)
         except RefusedError as error:

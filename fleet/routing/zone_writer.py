@@ -1,6 +1,6 @@
 """Writes batches to the zone at Route 53's pace, and finds out what became of those whose answer was lost."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -12,12 +12,22 @@ from fleet.routing.batches import Batch
 from fleet.routing.doubt import Conflict, Redo, SendAgain, decide, parked
 from fleet.routing.pace import Pace
 from fleet.routing.record_set import RecordSet, zone_order
-from fleet.routing.zone import Page, Zone, ZoneRefusedError, ZoneReplyLostError, ZoneThrottledError
+from fleet.routing.zone import (
+    Page,
+    Zone,
+    ZoneChange,
+    ZoneRefusedError,
+    ZoneReplyLostError,
+    ZoneThrottledError,
+    ZoneUnknownChangeError,
+)
 
 TRIES = 12
 """Attempts at a request that Route 53 puts off; with the waits below about four minutes on average."""
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
+REDO_LOOKS = 20
+"""Looks at a change that proves another, while it is waited for: about a quarter of an hour."""
 MAX_DOUBTS = 6
 """Lost answers in a row to one batch before a person should look at the network."""
 
@@ -37,12 +47,12 @@ class ZoneWriter:
     sleep: Callable[[float], None]
     """Seconds."""
 
-    def write(self, batch: Batch, domain: str) -> str:
+    def write(self, batch: Batch, domain: str, *, hold: Callable[[], None] = lambda: None) -> str:
         """Make the batch's changes, once; the id of the change that proves it, empty when the zone is not touched.
 
         It may have been sent before: what is sent says what must stand, so Route 53 refuses it the second time, and the
-        zone tells why. `ConflictError`: nothing of it was done. `UnfinishedError`: Route 53 cannot be asked, and the
-        batch is in doubt.
+        zone tells why. `hold` is called before every change, and raises if the zone is somebody else's by now.
+        `ConflictError`: nothing of it was done. `UnfinishedError`: Route 53 cannot be asked, and the batch is in doubt.
         """
         changes = batch.zone_changes
         if not changes:
@@ -50,7 +60,7 @@ class ZoneWriter:
         for _ in range(MAX_DOUBTS):
             refusal = ""
             try:
-                return self._ask(partial(self.zone.change, changes))
+                return self._change(changes, hold)
             except ZoneRefusedError as error:
                 refusal = str(error)
             except ZoneReplyLostError:
@@ -58,23 +68,36 @@ class ZoneWriter:
             found = decide(batch, tuple(self._standing(batch, domain)), domain)
             if isinstance(found, Conflict) or (refusal and isinstance(found, SendAgain)):
                 raise ConflictError(_explain(found, refusal))
-            if isinstance(found, Redo) and (change_id := self._redo(found)):
+            if isinstance(found, Redo) and (change_id := self._redo(found, hold)):
                 return change_id
         raise UnfinishedError(
             f"Route 53 answered none of {MAX_DOUBTS} requests for batch {batch.number}; check the network, and rerun"
         )
 
-    def _redo(self, redo: Redo) -> str | None:
+    def _change(self, changes: Sequence[ZoneChange], hold: Callable[[], None]) -> str:
+        def change() -> str:
+            hold()
+            return self.zone.change(changes)
+
+        return self._ask(change)
+
+    def _redo(self, redo: Redo, hold: Callable[[], None]) -> str | None:
         """The id that proves the last; none when an answer was lost and the zone must be read again."""
         change_id = ""
         for changes in redo.batches:
             try:
-                change_id = self._ask(partial(self.zone.change, changes))
-                while not self.is_in_sync(change_id):
-                    self.sleep(FIRST_WAIT_SECONDS)
-            except (ZoneReplyLostError, ZoneRefusedError):
+                change_id = self._change(changes, hold)
+                self._await_sync(change_id)
+            except (ZoneReplyLostError, ZoneRefusedError, ZoneUnknownChangeError):
                 return None
         return change_id
+
+    def _await_sync(self, change_id: str) -> None:
+        for look in range(REDO_LOOKS):
+            if self.is_in_sync(change_id):
+                return
+            self.sleep(min(FIRST_WAIT_SECONDS * 2**look, LONGEST_WAIT_SECONDS))
+        raise UnfinishedError(f"Route 53 does not bring change {change_id} into sync; run this again later")
 
     def is_in_sync(self, change_id: str) -> bool:
         """Whether every Route 53 server answers with the change. `ZoneUnknownChangeError`, `UnfinishedError`."""

@@ -38,9 +38,11 @@ def header(**changed: object) -> Header:
     return Header(**(values | changed))  # type: ignore[arg-type]
 
 
-def change(device: str, before: Target = DEFAULT, after: Target = DEFAULT, revision: int = 1) -> Change:
+def change(
+    device: str, before: Target = DEFAULT, after: Target = DEFAULT, revision: int = 1, *, domain: str = DOMAIN
+) -> Change:
     """As the planner makes it: what goes and what comes are the projections."""
-    removes, creates = (project(DeviceId(device), each, DOMAIN) for each in (before, after))
+    removes, creates = (project(DeviceId(device), each, domain) for each in (before, after))
     return Change(
         device=DeviceId(device),
         revision=revision,

@@ -213,3 +213,45 @@ def test_a_large_plan_asks_route_53_no_more_than_it_must() -> None:
     assert world.zone.record_sets == world.wanted()
     assert world.zone.throttled == 0, "the pace is Route 53's own"
     assert applied.requests <= 200 + 20, "a batch and a look each, and a few looks to learn how patient to be"
+
+
+def test_a_change_that_never_comes_into_sync_is_given_up_without_hammering() -> None:
+    world, hazard = World(), Hazard()
+    world.zone.is_in_sync = lambda change_id: False  # type: ignore[method-assign]
+    with pytest.raises(UnfinishedError, match="has not brought change"):
+        world.applier(hazard).apply(world.plan)
+    assert hazard.calls.count("is_in_sync") < 100, "an hour, at most a look a minute once it is known to be slow"
+
+
+def test_one_slow_change_does_not_make_the_others_wait_longer_than_route_53_usually_takes() -> None:
+    world = World()
+    slow = world.zone.is_in_sync
+    began = world.time.now
+
+    def is_in_sync(change_id: str) -> bool:
+        return slow(change_id) and world.time.now > began + timedelta(minutes=30)
+
+    world.zone.is_in_sync = is_in_sync  # type: ignore[method-assign]
+    world.applier().apply(world.plan)
+    assert world.time.now - began < timedelta(minutes=32)
+    world.is_exactly_the_plan()
+
+
+def test_a_run_that_waited_too_long_finds_out_that_the_zone_is_another_plans() -> None:
+    world = World()
+    other = TextPlan.of(header(), [change("elsewhere", DEFAULT, US1)])
+    stalled: list[bool] = []
+
+    def strike(_number: int, name: str) -> str | None:
+        if name == "change" and not stalled:
+            stalled.append(True)
+            world.time.sleep(timedelta(minutes=11).total_seconds())
+            world.table.claim_zone(
+                other.digest, "alice", now=world.time.now, until=world.time.now + timedelta(minutes=10)
+            )
+            return "throttle"
+        return None
+
+    with pytest.raises(UnfinishedError, match=r"lost the zone on the way.*alice"):
+        world.applier(Hazard(strike)).apply(world.plan)
+    assert world.zone.record_sets == world.started_with, "what was put off is not sent into another plan's zone"
