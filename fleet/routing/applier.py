@@ -28,7 +28,7 @@ from fleet.routing.route_table import (
     RouteTable,
     TableMovedError,
 )
-from fleet.routing.world_check import check_world
+from fleet.routing.world_check import check_ground, check_world
 from fleet.routing.zone import MAX_BATCH_RECORDS, ZoneUnknownChangeError
 from fleet.routing.zone_writer import ConflictError, ZoneWriter
 
@@ -98,6 +98,7 @@ class Applier:
         if entry is not None and entry.progress is PlanProgress.STOPPED:
             raise WorldMovedError(f"plan {plan.digest[:12]} was rolled back and will not be done; plan anew")
         if entry is None or entry.progress is not PlanProgress.DONE:
+            check_ground(plan, self.ground)
             self._claim(plan)
             try:
                 if entry is None:
@@ -129,6 +130,7 @@ class Applier:
             raise RefusedError(f"plan {plan.digest[:12]} was never applied; there is nothing to roll back")
         if entry.progress is not PlanProgress.BEGUN:
             return
+        check_ground(plan, self.ground)
         self._claim(plan)
         try:
             self._carry_out(plan, entry, lambda _changes: None, only_begun=True)
@@ -173,7 +175,13 @@ class Applier:
             self._look(plan, waiting, on_progress)
 
     def _send(self, plan: Plan, batch: Batch) -> _Waiting:
-        """Send the batch, perhaps again."""
+        """Send the batch, perhaps again; never with a device that was pinned since the plan was begun."""
+        pinned = [change.device for change in batch.changes if change.device in self.ground.pins]
+        if pinned:
+            raise BlockedError(
+                f"plan {plan.digest[:12]}: {', '.join(pinned[:5])} pinned in the stack file since, "
+                "which owns the name now: roll the plan back, or take the pin out"
+            )
         self._write_journal(plan, batch, BatchState.SENDING)
         try:
             for routes in _some(self._routes(plan, batch)):

@@ -19,7 +19,7 @@ _CHUNK = 1_000
 
 def check_world(plan: Plan, ground: Ground, table: RouteTable, *, now: datetime) -> None:
     """`WorldMovedError` when the deployment, a pin, a route or an expiry is no longer as the plan has it."""
-    _check_ground(plan, ground)
+    check_ground(plan, ground)
     moved: list[str] = []
     for changes in _chunks(plan.changes()):
         standing = table.read(change.device for change in changes)
@@ -34,7 +34,8 @@ def check_world(plan: Plan, ground: Ground, table: RouteTable, *, now: datetime)
         )
 
 
-def _check_ground(plan: Plan, ground: Ground) -> None:
+def check_ground(plan: Plan, ground: Ground) -> None:
+    """`WorldMovedError` when the plan is for another deployment, or for one that has changed since."""
     header = plan.header
     for name in ("environment", "domain", "zone_id", "route_table"):
         here, there = getattr(header, name), getattr(ground, name)

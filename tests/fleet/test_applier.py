@@ -12,7 +12,7 @@ from fleet.routing.record_set import RecordSet
 from fleet.routing.route_table import PlanProgress
 from fleet.routing.target import DEFAULT
 from fleet.routing.zone import MAX_BATCH_RECORDS, Create, Delete, Upsert
-from tests.fleet.applying import CHANGES, EU1, US1, Hazard, KilledError, World
+from tests.fleet.applying import CHANGES, EU1, GROUND, US1, Hazard, KilledError, World
 from tests.fleet.plans import DOMAIN, change, header
 
 WRITES = {"write", "advance", "write_plan", "write_batch", "claim_zone", "change"}
@@ -180,6 +180,32 @@ def test_a_route_that_moved_since_refuses_the_whole_plan() -> None:
     assert "change" not in hazard.calls
     assert world.zone.record_sets == world.started_with
     world.applier().apply(TextPlan.of(header(), [change("d1-comes", DEFAULT, EU1)]))
+
+
+def test_a_device_that_was_pinned_meanwhile_is_not_touched_by_a_plan_that_goes_on() -> None:
+    world = World()
+    second = [number for number, name in enumerate(CALLS) if name == "change"][1]
+    with pytest.raises(KilledError):
+        world.applier(Hazard(lambda each, _: "kill before" if each == second else None)).apply(world.plan)
+    applier = world.applier()
+    applier.ground = replace(GROUND, pins={"d7-turns"})
+    with pytest.raises(UnfinishedError, match="d7-turns pinned in the stack file since"):
+        applier.apply(world.plan)
+    name = f"d7-turns.gw.{DOMAIN}"
+    assert set(world.zone.records[name].values()) == set(CHANGES[6].removes), "Pulumi's name now"
+    assert world.table.history(CHANGES[6].device)[-1].plan != world.plan.digest
+
+
+def test_a_plan_that_was_begun_is_not_finished_in_another_deployment() -> None:
+    world = World()
+    with pytest.raises(KilledError):
+        world.applier(Hazard(lambda each, _: "kill after" if each == len(CALLS) // 2 else None)).apply(world.plan)
+    hazard = Hazard()
+    applier = world.applier(hazard)
+    applier.ground = replace(GROUND, zone_id="ZOTHER")
+    with pytest.raises(WorldMovedError, match="zone_id"):
+        applier.apply(world.plan)
+    assert not WRITES & set(hazard.calls)
 
 
 def test_a_pinned_device_and_a_past_expiry_refuse_the_plan() -> None:
