@@ -1,7 +1,7 @@
 """What a device measures: rows of readings, and the batch they travel in."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 
@@ -12,11 +12,26 @@ class ClockQuality(IntEnum):
     """How far the times of a batch can be trusted."""
 
     UNKNOWN = 0
-    """The device had no clock since it started; its times are an order, not a moment."""
+    """The device had no clock since it started; its times are `moment_of_uptime`, an order and not a moment."""
     HELD = 1
     """Set once, then kept by the device's own oscillator."""
     SYNCHRONIZED = 2
     """Checked against a trusted source within the last day."""
+
+
+UPTIME_ORIGIN = datetime(1978, 7, 4, 21, 24, 16, tzinfo=UTC)
+"""2^28 seconds after 1970: where a device without a clock lets its time begin at every start. It is the first moment
+that SenML does not take for relative to now (RFC 8428, section 4.5.3), and decades before any true one."""
+
+
+def moment_of_uptime(uptime: timedelta) -> datetime:
+    """The time a device without a clock gives a row it sampled `uptime` after its start; clock quality `UNKNOWN`."""
+    return UPTIME_ORIGIN + uptime
+
+
+def uptime_of_moment(moment: datetime) -> timedelta:
+    """The uptime in such a time."""
+    return moment - UPTIME_ORIGIN
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Row:
-    """What was sampled at one moment. `time`: UTC, whole milliseconds. `sequence` never repeats within an epoch."""
+    """What was sampled at one moment: `time` in UTC, whole milliseconds, from `UPTIME_ORIGIN` on.
+
+    `sequence` never repeats within an epoch, and a channel never within a row.
+    """
 
     sequence: int
     time: datetime

@@ -15,17 +15,19 @@ Golden bytes stand in `protocol/vectors/`. A decoder trusts nothing: `decode_bat
 guess about, with the reason, before it spends memory on it.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import cbor2
 import zstandard
 
-from protocol.device_id import InvalidDeviceIdError, parse_device_id
+from protocol.columns import Columns, decode_columns
+from protocol.device_id import DeviceId, InvalidDeviceIdError, parse_device_id
 from protocol.measurement import Batch, ClockQuality
 from protocol.senml import BatchRefusedError, decode_cbor, decode_rows, encode_rows
 from protocol.topics import MAX_PAYLOAD_BYTES
 
-__all__ = ["BatchRefusedError", "decode_batch", "encode_batch"]
+__all__ = ["BatchRefusedError", "Envelope", "decode_batch", "decode_batch_columns", "encode_batch", "open_envelope"]
 
 VERSION = 1
 COMPRESSION_LEVEL = 3
@@ -36,6 +38,20 @@ MAX_ROWS = 100_000
 MAX_SEQUENCE = 2**63 - 1
 """What a signed 64-bit column holds."""
 MAX_FIRMWARE_CHARACTERS = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Envelope:
+    """What a batch says of itself, outside the compression; fields as in `Batch`."""
+
+    device: DeviceId
+    epoch: int
+    first: int
+    last: int
+    firmware: str
+    boot_count: int
+    clock: ClockQuality
+
 
 _DEVICE, _EPOCH, _FIRST, _LAST, _FIRMWARE, _BOOT_COUNT, _CLOCK, _BODY = range(1, 9)
 
@@ -65,35 +81,62 @@ def encode_batch(batch: Batch) -> bytes:
 
 
 def decode_batch(wire: bytes) -> Batch:
-    """The batch in `wire`; `BatchRefusedError` with the reason for anything else."""
+    """The batch in `wire`, row by row: the definition. `BatchRefusedError` with the reason for anything else."""
+    envelope, body = open_envelope(wire)
+    rows = decode_rows(envelope.device, envelope.first, body)
+    _expect_rows(len(rows), envelope)
+    return Batch(
+        device=envelope.device,
+        epoch=envelope.epoch,
+        firmware=envelope.firmware,
+        boot_count=envelope.boot_count,
+        clock=envelope.clock,
+        rows=rows,
+    )
+
+
+def decode_batch_columns(wire: bytes) -> tuple[Envelope, Columns]:
+    """The same as columns, several times as fast; refuses what `decode_batch` refuses, with the same reasons."""
+    envelope, body = open_envelope(wire)
+    columns = decode_columns(envelope.device, body)
+    _expect_rows(len(columns.times), envelope)
+    return envelope, columns
+
+
+def open_envelope(wire: bytes) -> tuple[Envelope, bytes]:
+    """What the batch says of itself, and its rows unpacked and not read yet."""
     if len(wire) > MAX_PAYLOAD_BYTES:
         raise BatchRefusedError(f"{len(wire)} bytes; a message holds {MAX_PAYLOAD_BYTES}")
-    envelope = decode_cbor(wire)
-    if not isinstance(envelope, dict) or envelope.get(0) != VERSION or isinstance(envelope.get(0), bool):
+    fields = decode_cbor(wire)
+    if not isinstance(fields, dict) or fields.get(0) != VERSION or isinstance(fields.get(0), bool):
         raise BatchRefusedError(f"not a batch of version {VERSION}")
-    if envelope.keys() != set(range(9)):
+    if fields.keys() != set(range(9)):
         raise BatchRefusedError("the envelope has not exactly the labels 0 to 8")
-    first, last = _unsigned(envelope, _FIRST, "first sequence"), _unsigned(envelope, _LAST, "last sequence")
+    first, last = _unsigned(fields, _FIRST, "first sequence"), _unsigned(fields, _LAST, "last sequence")
     if not 0 < last - first + 1 <= MAX_ROWS:
         raise BatchRefusedError(f"sequence {first} to {last} is not 1 to {MAX_ROWS} rows")
     try:
-        device = parse_device_id(_text(envelope, _DEVICE, "device"))
-        clock = ClockQuality(_unsigned(envelope, _CLOCK, "clock quality"))
+        device = parse_device_id(_text(fields, _DEVICE, "device"))
+        clock = ClockQuality(_unsigned(fields, _CLOCK, "clock quality"))
     except InvalidDeviceIdError as error:
         raise BatchRefusedError(str(error)) from error
     except ValueError as error:
         raise BatchRefusedError("an unknown clock quality") from error
-    rows = decode_rows(device, first, _decompress(envelope[_BODY]))
-    if len(rows) != last - first + 1:
-        raise BatchRefusedError(f"{len(rows)} rows for sequence {first} to {last}")
-    return Batch(
+    envelope = Envelope(
         device=device,
-        epoch=_unsigned(envelope, _EPOCH, "epoch"),
-        firmware=_text(envelope, _FIRMWARE, "firmware"),
-        boot_count=_unsigned(envelope, _BOOT_COUNT, "boot count"),
+        epoch=_unsigned(fields, _EPOCH, "epoch"),
+        first=first,
+        last=last,
+        firmware=_text(fields, _FIRMWARE, "firmware"),
+        boot_count=_unsigned(fields, _BOOT_COUNT, "boot count"),
         clock=clock,
-        rows=rows,
     )
+    return envelope, _decompress(fields[_BODY])
+
+
+def _expect_rows(count: int, envelope: Envelope) -> None:
+    if count != envelope.last - envelope.first + 1:
+        raise BatchRefusedError(f"{count} rows for sequence {envelope.first} to {envelope.last}")
 
 
 def _decompress(body: Any) -> bytes:

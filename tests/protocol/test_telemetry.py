@@ -9,7 +9,7 @@ import os
 import random
 import tracemalloc
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,74 +18,15 @@ import cbor2
 import pytest
 import zstandard
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import protocol
-from protocol.device_id import DeviceId, parse_device_id
-from protocol.measurement import Batch, ClockQuality, Reading, Row
+from protocol.measurement import UPTIME_ORIGIN, Batch, ClockQuality, Reading, Row, moment_of_uptime, uptime_of_moment
 from protocol.senml import BASE_NAME, BASE_TIME, NAME, UNIT, VALUE
 from protocol.telemetry import MAX_BODY_BYTES, BatchRefusedError, decode_batch, encode_batch
+from tests.protocol.sample_batches import START, batch_of, batches, envelope_of, frame
 
 VECTORS = Path(protocol.__file__).parent / "vectors"
-START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MUTATIONS = 5_000
-
-
-def batch_of(count: int, *, device: str = "device1") -> Batch:
-    """Five channels once a second, as a plausible sensor gives them."""
-    noise = random.Random(7)  # noqa: S311 - a repeatable stream, no secret
-    rows = tuple(
-        Row(
-            41 + index,
-            START + timedelta(seconds=index),
-            (
-                Reading("temperature", Decimal(215 + noise.randint(-3, 3)) / 10, "Cel"),
-                Reading("humidity", Decimal(480 + noise.randint(-9, 9)) / 10, "%RH"),
-                Reading("pressure", Decimal(101_325 + noise.randint(-40, 40)), "Pa"),
-                Reading("voltage", Decimal(3_700 - index // 9) / 1000, "V"),
-                Reading("signal", Decimal(-87 + noise.randint(-4, 4)), "dBm"),
-            ),
-        )
-        for index in range(count)
-    )
-    return Batch(
-        device=parse_device_id(device),
-        epoch=3,
-        firmware="1.4.2",
-        boot_count=12,
-        clock=ClockQuality.SYNCHRONIZED,
-        rows=rows,
-    )
-
-
-def envelope_of(batch: Batch) -> dict[int, Any]:
-    envelope: dict[int, Any] = cbor2.loads(encode_batch(batch))
-    return envelope
-
-
-def frame(body: bytes, **options: Any) -> bytes:
-    return zstandard.ZstdCompressor(level=3, **{"write_checksum": True, **options}).compress(body)
-
-
-values = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12, places=6)
-readings = st.builds(Reading, st.text(min_size=1, max_size=64), values, st.text(min_size=1, max_size=16))
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2199, 1, 1)).map(  # noqa: DTZ001 - the zone is added here
-    lambda naive: naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
-)
-
-
-@st.composite
-def batches(draw: Callable[..., Any]) -> Batch:
-    first = draw(st.integers(0, 2**62))
-    contents = draw(st.lists(st.tuples(moments, st.lists(readings, min_size=1, max_size=4)), min_size=1, max_size=8))
-    return Batch(
-        device=DeviceId(draw(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True))),
-        epoch=draw(st.integers(0, 2**63 - 1)),
-        firmware=draw(st.text(min_size=1, max_size=64)),
-        boot_count=draw(st.integers(0, 2**32)),
-        clock=draw(st.sampled_from(ClockQuality)),
-        rows=tuple(Row(first + index, time, tuple(row)) for index, (time, row) in enumerate(contents)),
-    )
 
 
 @given(batches())
@@ -242,3 +183,40 @@ def test_no_mutation_of_a_batch_gets_anything_but_a_refusal_or_a_batch() -> None
         except BatchRefusedError:
             refused += 1
     assert refused > MUTATIONS * 0.7, "most mutations hit the checksummed rows"
+
+
+def test_a_device_without_a_clock_says_its_uptime_and_no_moment() -> None:
+    uptime = timedelta(hours=3, milliseconds=250)
+    row = Row(41, moment_of_uptime(uptime), (Reading("t", Decimal(21), "Cel"),))
+    batch = Batch(**{**vars(batch_of(1)), "clock": ClockQuality.UNKNOWN, "rows": (row,)})
+    assert uptime_of_moment(decode_batch(encode_batch(batch)).rows[0].time) == uptime
+
+
+def test_a_time_before_the_first_absolute_one_is_not_even_encoded() -> None:
+    row = Row(41, UPTIME_ORIGIN - timedelta(milliseconds=1), (Reading("t", Decimal(21), "Cel"),))
+    with pytest.raises(BatchRefusedError, match="relative to now"):
+        encode_batch(Batch(**{**vars(batch_of(1)), "rows": (row,)}))
+
+
+def test_a_channel_stated_twice_in_a_row_is_neither_encoded_nor_decoded() -> None:
+    twice = (Reading("t", Decimal(21), "Cel"), Reading("t", Decimal(22), "Cel"))
+    with pytest.raises(BatchRefusedError, match="a channel twice"):
+        encode_batch(Batch(**{**vars(batch_of(1)), "rows": (Row(41, START, twice),)}))
+    again = {key: value for key, value in ROW.items() if key not in {BASE_NAME, BASE_TIME}}
+    with pytest.raises(BatchRefusedError, match="a channel twice"):
+        decode_batch(with_body([ROW, again, SECOND])())
+
+
+def test_a_value_keeps_every_digit_up_to_what_cbor_holds() -> None:
+    exact = Decimal("-1.844674407370955161")
+    row = Row(41, START, (Reading("t", exact, "Cel"),))
+    assert decode_batch(encode_batch(Batch(**{**vars(batch_of(1)), "rows": (row,)}))).rows[0].readings[0].value == exact
+    with pytest.raises(BatchRefusedError, match="more than 64 bits"):
+        encode_batch(
+            Batch(**{**vars(batch_of(1)), "rows": (Row(41, START, (Reading("t", Decimal("1e19") / 3, "Cel"),)),)})
+        )
+
+
+def test_a_list_that_announces_too_many_readings_is_not_read() -> None:
+    with pytest.raises(BatchRefusedError, match="at most 200000"):
+        decode_batch(with_label(8, frame(b"\x9a" + (200_001).to_bytes(4, "big") + b"\x00" * 200_001))())
