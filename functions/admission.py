@@ -123,10 +123,10 @@ def _refuse_identity(registered: Registered, entry: ManifestEntry, *, now: datet
         )
     if entry.standing is not Standing.GOOD:
         return Refuse(reason=Reason.REVOKED, detail=f"the manifest's standing is {entry.standing}")
-    if facts.common_name != entry.device:
+    if facts.common_name != (entry.common_name or entry.device):
         return Refuse(
             reason=Reason.WRONG_NAME,
-            detail=f"its common name is {facts.common_name!r}, the manifest's device is {entry.device!r}",
+            detail=f"its common name is {facts.common_name!r}, the manifest's {entry.common_name or entry.device!r}",
         )
     if now < facts.not_before:
         return Refuse(reason=Reason.NOT_YET_VALID, detail=f"it is valid from {facts.not_before.isoformat()}")

@@ -42,10 +42,13 @@ class ManifestEntry:
     """The certificate's serial number, lower-case hex without a prefix."""
     not_after: datetime
     standing: Standing
+    common_name: str = ""
+    """Of a certificate that a vendor of secure elements made: what it calls the element. Empty where it is the device's
+    own, as in every certificate that we make."""
 
     def to_item(self) -> dict[str, str]:
-        """The manifest table's item: plain strings, times in ISO 8601."""
-        return {
+        """The manifest table's item: plain strings, times in ISO 8601; a common name only where there is one."""
+        item = {
             "fingerprint": self.fingerprint,
             "device": self.device,
             "model": self.model,
@@ -54,6 +57,7 @@ class ManifestEntry:
             "not_after": self.not_after.isoformat(),
             "standing": self.standing.value,
         }
+        return {**item, "common_name": self.common_name} if self.common_name else item
 
     @classmethod
     def from_item(cls, item: dict[str, Any]) -> "ManifestEntry":
@@ -72,4 +76,5 @@ class ManifestEntry:
             serial=str(item["serial"]),
             not_after=not_after,
             standing=Standing(str(item["standing"])),
+            common_name=str(item.get("common_name", "")),
         )

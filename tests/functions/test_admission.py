@@ -80,6 +80,15 @@ def test_a_certificate_must_name_the_manifests_device_and_only_it(names: tuple[s
     assert reason_of(identity, identity.entry) is Reason.WRONG_NAME
 
 
+def test_a_vendors_certificate_must_have_the_name_that_the_manifest_says_it_has() -> None:
+    identity = AUTHORITY.issue("device1", "sn0123F2408EA1FCF201")
+    vendors = replace(identity.entry, common_name="sn0123F2408EA1FCF201")
+    assert reason_of(identity, vendors) is None
+    assert reason_of(identity, replace(vendors, common_name="sn0123f2408ea1fcf201")) is Reason.WRONG_NAME
+    ours = AUTHORITY.issue("device1")
+    assert reason_of(ours, replace(ours.entry, common_name="sn0123F2408EA1FCF201")) is Reason.WRONG_NAME
+
+
 @pytest.mark.parametrize(
     ("now", "reason"),
     [

@@ -1,6 +1,7 @@
 """What the factory tells the cloud about an identity survives the table, and nothing else is taken for it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -30,6 +31,7 @@ ENTRIES = st.builds(
     serial=st.integers(min_value=1, max_value=2**159).map("{:x}".format),
     not_after=st.datetimes(timezones=st.just(UTC)),
     standing=st.sampled_from(Standing),
+    common_name=st.text(max_size=20),
 )
 
 
@@ -51,6 +53,12 @@ def test_the_item_is_keyed_by_the_fingerprint_and_holds_exactly_this() -> None:
         "not_after": "2041-06-30T12:00:00+00:00",
         "standing": "good",
     }
+
+
+def test_what_a_vendor_calls_an_element_stands_in_the_item_where_there_is_such_a_name() -> None:
+    named = replace(ENTRY, common_name="sn0123F2408EA1FCF201")
+    assert named.to_item() == {**ENTRY.to_item(), "common_name": "sn0123F2408EA1FCF201"}
+    assert ManifestEntry.from_item(named.to_item()) == named
 
 
 @pytest.mark.parametrize(
