@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from benchmarks.measure import Clock, Result, compared, rate
 from protocol.device_id import parse_device_id
+from provisioning.algorithm import KeyType
 from provisioning.authority import IssuingAuthority
 from provisioning.certify import certify, to_be_signed
 from provisioning.file_signer import FileSigner
@@ -105,4 +106,4 @@ def _request(name: str) -> tuple[str, bytes]:
 
 
 def _checked(name: str, pem: bytes) -> Request:
-    return Request.from_csr(pem, device=parse_device_id(name), model="fl100", authority="line-a")
+    return Request.from_csr(pem, device=parse_device_id(name), model="fl100", authority="line-a", key_type=KeyType.P256)

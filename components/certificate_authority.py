@@ -115,7 +115,7 @@ class CertificateAuthority(pulumi.ComponentResource):
 def ceremony_command(stack: str) -> str:
     """What makes the certificates of a stack's authorities, once its first deployment made the keys."""
     return (
-        f"python -m provisioning ceremony stacks/ceremonies/{stack}.yaml --factory factory "
+        f"python -m provisioning ceremony stacks/factories/{stack}.yaml --factory factory "
         f"--out stacks/authorities/{stack} --outputs {stack}.outputs.json"
     )
 

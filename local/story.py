@@ -80,7 +80,7 @@ def tell(home: Path, deploy: Callable[[], Deployment], teller: Teller) -> Ending
     _told(
         teller,
         run(
-            *("provisioning", "ceremony", f"stacks/ceremonies/{STACK}.yaml", "--factory", _shown(factory)),
+            *("provisioning", "ceremony", f"stacks/factories/{STACK}.yaml", "--factory", _shown(factory)),
             *("--out", _shown(home / "authorities"), "--outputs", _shown(outputs)),
         ),
     )

@@ -4,20 +4,18 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from provisioning.algorithm import PublicKey
 from provisioning.authority import is_issued_by
-from provisioning.ceremony_file import GatewayProfile, IssuingProfile, RootProfile
 from provisioning.errors import RefusedError, StationError
+from provisioning.factory_file import Authority, Gateway, Root
 from provisioning.profile import BACKDATE, Validity, authority_name, is_limited_to_gateways, years
 
 _WAY_OUT = "put the file back as it was reviewed, or give what is new a name of its own"
 
 
-def check_root(
-    profile: RootProfile, root: x509.Certificate | None, issued: Mapping[str, x509.Certificate | None]
-) -> None:
+def check_root(profile: Root, root: x509.Certificate | None, issued: Mapping[str, x509.Certificate | None]) -> None:
     """Refuse another root under the same roof, and authorities whose root is elsewhere."""
     if root is None:
         orphans = ", ".join(name for name, certificate in issued.items() if certificate is not None)
@@ -34,13 +32,13 @@ def check_root(
 
 def check_issuing(
     name: str,
-    profile: IssuingProfile,
+    profile: Authority,
     certificate: x509.Certificate,
     root: x509.Certificate,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
 ) -> None:
     """Refuse an authority that stands with another subject, life, path length, key or root than the file's."""
-    place = f"issuing.{name}"
+    place = f"authorities.{name}"
     if certificate.public_key() != public_key:
         raise RefusedError(f"{place}.key: the certificate that stands belongs to another key; {_WAY_OUT}")
     if not is_issued_by(certificate, root):
@@ -55,12 +53,12 @@ def check_issuing(
 
 
 def check_gateway(
-    profile: GatewayProfile,
+    profile: Gateway,
     certificate: x509.Certificate,
     *,
     organization: str,
     domain: str,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
 ) -> None:
     """Refuse an authority of gateways that stands with another key, subject, life or reach than it should."""
     if certificate.public_key() != public_key:
@@ -79,13 +77,13 @@ def check_gateway(
         )
 
 
-def issuing_validity(name: str, profile: IssuingProfile, root: x509.Certificate, now: datetime) -> Validity:
+def issuing_validity(name: str, profile: Authority, root: x509.Certificate, now: datetime) -> Validity:
     """When a new authority is valid; `RefusedError` when its root would end first."""
     validity = Validity.lasting(years(profile.lifetime_years), now=now)
     validity = Validity(not_before=max(validity.not_before, root.not_valid_before_utc), not_after=validity.not_after)
     if not validity.lies_within(Validity.of(root)):
         raise RefusedError(
-            f"issuing.{name}.lifetime_years: {profile.lifetime_years} years from now end on "
+            f"authorities.{name}.lifetime_years: {profile.lifetime_years} years from now end on "
             f"{validity.not_after:%Y-%m-%d}, and the root is valid from {root.not_valid_before_utc:%Y-%m-%d} to "
             f"{root.not_valid_after_utc:%Y-%m-%d}; shorten it, or hold a ceremony for a new root"
         )

@@ -5,6 +5,7 @@ import typer
 from provisioning.commands.ceremony import ceremony
 from provisioning.commands.issue import issue
 from provisioning.commands.ledger import commands as ledger_commands
+from provisioning.commands.profiles import commands as profiles_commands
 from provisioning.commands.revoke import revoke
 from provisioning.commands.sync import sync
 
@@ -17,3 +18,4 @@ app = typer.Typer(
 for _command in (ceremony, issue, sync, revoke):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
+app.add_typer(profiles_commands, name="profiles")

@@ -2,23 +2,22 @@
 
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from provisioning.algorithm import Algorithm, PrivateKey, PublicKey
 
 
 @dataclass(frozen=True)
 class FileSigner:
     """Signs with a key that `key_file` read."""
 
-    _key: ec.EllipticCurvePrivateKey
+    _key: PrivateKey
 
     def __repr__(self) -> str:
         return "FileSigner(…)"
 
-    def public_key(self) -> ec.EllipticCurvePublicKey:
+    def public_key(self) -> PublicKey:
         """The public half."""
         return self._key.public_key()
 
     def sign(self, message: bytes) -> bytes:
         """See `Signer.sign`."""
-        return self._key.sign(message, ec.ECDSA(hashes.SHA256()))
+        return Algorithm.of(self._key.public_key()).sign(self._key, message)

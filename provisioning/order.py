@@ -1,52 +1,47 @@
-"""What somebody at the line orders, checked against the stack before anything is touched."""
+"""What somebody at the line orders, checked against the factory file before anything is touched."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
 from protocol.device_id import DeviceId, InvalidDeviceIdError, parse_device_id
-from provisioning.ceremony_file import ENVIRONMENT_WITH_FILE_KEYS, MAX_LIFETIME_YEARS
+from provisioning.algorithm import KeyType
 from provisioning.errors import RefusedError
-from stacks.environment import Authority, AuthorityKey, Environment, KeyStorage
-
-MAX_LIFETIME_DAYS = round(MAX_LIFETIME_YEARS * 365.25)
-"""No authority lasts longer, so no device certificate can."""
+from provisioning.factory_file import FactoryFile, KeyMade
 
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """An identity that this stack allows."""
+    """An identity that this factory may make."""
 
     device: DeviceId
     model: str
     authority: str
+    key_type: KeyType
+    """Of the device's key, as its model has it."""
     lifetime: timedelta
     is_key_generated: bool
     """Whether the factory makes the key; otherwise the device sent a certificate request."""
 
     @classmethod
-    def checked(
-        cls,
-        environment: Environment,
-        *,
-        device: str,
-        model: str,
-        authority: str,
-        lifetime_days: int,
-        is_key_generated: bool,
-    ) -> Self:
+    def checked(cls, factory: FactoryFile, *, device: str, model: str, authority: str, is_key_generated: bool) -> Self:
         """The order; `RefusedError` names the rule it breaks and the way out."""
-        _check_model(environment, model, is_key_generated=is_key_generated)
-        _check_authority(environment, authority)
-        if not 1 <= lifetime_days <= MAX_LIFETIME_DAYS:
+        profile = factory.models.get(model)
+        if profile is None:
             raise RefusedError(
-                f"--lifetime-days: {lifetime_days} is not between 1 and {MAX_LIFETIME_DAYS}; give such a number"
+                f"--model: factory {factory.environment} makes no model {model!r}; it makes {', '.join(factory.models)}"
+            )
+        _check_authority(factory, authority, model)
+        if is_key_generated and profile.key_made is not KeyMade.FACTORY:
+            raise RefusedError(
+                f"--generate-key: a {model} makes its key itself and never shows it; send its request with --csr FILE"
             )
         return cls(
             device=checked_device(device),
             model=model,
             authority=authority,
-            lifetime=timedelta(days=lifetime_days),
+            key_type=profile.key_type,
+            lifetime=profile.lifetime,
             is_key_generated=is_key_generated,
         )
 
@@ -59,25 +54,12 @@ def checked_device(text: str) -> DeviceId:
         raise RefusedError(f"--device: {error}") from error
 
 
-def _check_model(environment: Environment, name: str, *, is_key_generated: bool) -> None:
-    model = environment.models.get(name)
-    if model is None:
-        known = ", ".join(environment.models)
-        raise RefusedError(f"--model: stack {environment.name} has no model {name!r}; it has {known}")
-    if is_key_generated and model.key_storage is not KeyStorage.FLASH:
+def _check_authority(factory: FactoryFile, name: str, model: str) -> None:
+    if name not in factory.authorities:
+        known = ", ".join(factory.authorities)
+        raise RefusedError(f"--authority: factory {factory.environment} has no authority {name!r}; it has {known}")
+    if model not in factory.models_of(name):
+        able = [authority for authority in factory.authorities if model in factory.models_of(authority)]
         raise RefusedError(
-            f"--generate-key: model {name} keeps its key in {model.key_storage}, which makes it and never shows it; "
-            f"send the device's request with --csr FILE"
+            f"--authority: no line of {name} makes model {model}; ask {' or '.join(able)}, or add the model to a line"
         )
-
-
-def _check_authority(environment: Environment, name: str) -> Authority:
-    authority = environment.issuing.get(name)
-    if authority is None:
-        known = ", ".join(environment.issuing)
-        raise RefusedError(f"--authority: stack {environment.name} has no authority {name!r}; it has {known}")
-    if authority.key is AuthorityKey.FILE and environment.name != ENVIRONMENT_WITH_FILE_KEYS:
-        raise RefusedError(
-            f"--authority: {name} keeps its key in a file, which only {ENVIRONMENT_WITH_FILE_KEYS} may; use a KMS key"
-        )
-    return authority

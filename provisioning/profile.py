@@ -1,7 +1,6 @@
 """What stands in our certificates: the one place where RFC 5280 and IEEE 802.1AR become extensions.
 
-Pure: a builder without a signature comes out. Every profile signs with ECDSA P-256 and SHA-256, which AWS IoT, every
-TLS stack of ours and AWS KMS have in common.
+Pure: a builder without a signature comes out.
 """
 
 import ipaddress
@@ -10,24 +9,23 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from protocol.device_id import DeviceId
 from protocol.hostnames import DEVICE_ZONE_LABEL, device_hostname
+from provisioning.algorithm import PublicKey
 
 BACKDATE = timedelta(hours=1)
 """How far before now a certificate begins: whoever checks it may have a slow clock. Let's Encrypt does the same."""
-BIRTH_LIFETIME = timedelta(days=5479)
-"""15 years: a device is supported for ten, may wait years on a shelf, and IEEE 802.1AR wants its birth certificate to
-outlast it. The issuing authority must last longer."""
 MAX_NAME_CHARACTERS = 64
 """RFC 5280, appendix A.1: ub-common-name and ub-organization-name."""
+
+ROOT_PATH_LENGTH = 2
+"""Issuing authority and station: what may stand between a root and a device."""
 
 _NO_ADDRESS = [x509.IPAddress(ipaddress.ip_network(every)) for every in ("0.0.0.0/0", "::/0")]
 """A permitted DNS name says nothing of addresses (RFC 5280, section 4.2.1.10), so those are excluded."""
 
-DevicePublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 _SECOND = timedelta(seconds=1)
 
 
@@ -81,13 +79,11 @@ def device_name(device: DeviceId) -> x509.Name:
     )
 
 
-def root_builder(
-    *, name: x509.Name, public_key: ec.EllipticCurvePublicKey, validity: Validity, serial: int
-) -> x509.CertificateBuilder:
-    """A root: it signs issuing authorities, and nothing below them may be an authority."""
+def root_builder(*, name: x509.Name, public_key: PublicKey, validity: Validity, serial: int) -> x509.CertificateBuilder:
+    """A root: it signs issuing authorities, below them may be stations, and nothing below those may be an authority."""
     builder = _builder(subject=name, issuer=name, public_key=public_key, validity=validity, serial=serial)
     identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
-    return _authority(builder, path_length=1).add_extension(
+    return _authority(builder, path_length=ROOT_PATH_LENGTH).add_extension(
         x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
     )
 
@@ -95,7 +91,7 @@ def root_builder(
 def issuing_builder(
     *,
     name: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
     path_length: int,
     issuer: x509.Certificate,
     validity: Validity,
@@ -107,7 +103,7 @@ def issuing_builder(
 
 
 def device_builder(
-    *, device: DeviceId, public_key: DevicePublicKey, issuer: x509.Certificate, validity: Validity, serial: int
+    *, device: DeviceId, public_key: PublicKey, issuer: x509.Certificate, validity: Validity, serial: int
 ) -> x509.CertificateBuilder:
     """The birth certificate of a device: it may prove who it is to a server, and nothing else.
 
@@ -126,7 +122,7 @@ def device_builder(
 
 
 def gateway_authority_builder(
-    *, name: x509.Name, public_key: ec.EllipticCurvePublicKey, domain: str, validity: Validity, serial: int
+    *, name: x509.Name, public_key: PublicKey, domain: str, validity: Validity, serial: int
 ) -> x509.CertificateBuilder:
     """The authority of gateways: its own root, so that devices can trust it without trusting any other of ours.
 
@@ -154,7 +150,7 @@ def gateway_builder(
     *,
     device: DeviceId,
     domain: str,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
     issuer: x509.Certificate,
     validity: Validity,
     serial: int,
@@ -192,7 +188,7 @@ def _gateway_reach(domain: str) -> x509.NameConstraints:
 
 
 def _builder(
-    *, subject: x509.Name, issuer: x509.Name, public_key: DevicePublicKey, validity: Validity, serial: int
+    *, subject: x509.Name, issuer: x509.Name, public_key: PublicKey, validity: Validity, serial: int
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

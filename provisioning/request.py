@@ -15,18 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from protocol.device_id import DeviceId
+from provisioning.algorithm import RSA_EXPONENT, KeyType, PublicKey
 from provisioning.errors import RefusedError
-from provisioning.profile import DevicePublicKey
 
-MIN_RSA_BITS = 2048
-"""AWS IoT Core, certificate signing algorithms: RSA keys of at least 2,048 bits."""
-MAX_RSA_BITS = 4096
-"""A larger key only slows the device and its handshakes down."""
-MIN_RSA_EXPONENT = 65537
-"""NIST SP 800-56B, section 6.2: smaller exponents are not used."""
 MAX_CSR_BYTES = 65536
 """A request with an RSA-4096 key has about 2 kB; more is no request."""
-_CURVES = (ec.SECP256R1, ec.SECP384R1)
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 
@@ -37,7 +30,7 @@ class Request:
     device: DeviceId
     model: str
     authority: str
-    public_key: DevicePublicKey
+    public_key: PublicKey
 
     @property
     def key_hash(self) -> str:
@@ -46,13 +39,13 @@ class Request:
         return hashlib.sha256(spki).hexdigest()
 
     @classmethod
-    def from_csr(cls, pem: bytes, *, device: DeviceId, model: str, authority: str) -> Self:
+    def from_csr(cls, pem: bytes, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:
         """The request in a CSR; `RefusedError` says which rule it breaks."""
-        public_key = _check_csr(pem, device)
+        public_key = _check_csr(pem, device, key_type)
         return cls(device=device, model=model, authority=authority, public_key=public_key)
 
 
-def _check_csr(pem: bytes, device: DeviceId) -> DevicePublicKey:
+def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> PublicKey:
     if len(pem) > MAX_CSR_BYTES:
         raise RefusedError(f"the request has {len(pem)} bytes, at most {MAX_CSR_BYTES} are read; send the CSR alone")
     try:
@@ -70,7 +63,7 @@ def _check_csr(pem: bytes, device: DeviceId) -> DevicePublicKey:
     if not isinstance(signature_hash, _HASHES):
         raise RefusedError("the request is not signed with SHA-256, SHA-384 or SHA-512; make it anew with SHA-256")
     _check_subject(subject, device)
-    return _accepted(public_key)
+    return _accepted(public_key, key_type)
 
 
 def _check_subject(subject: x509.Name, device: DeviceId) -> None:
@@ -83,22 +76,26 @@ def _check_subject(subject: x509.Name, device: DeviceId) -> None:
                 )
 
 
-def _accepted(public_key: object) -> DevicePublicKey:
-    """The key, if its type and strength are accepted."""
+def _accepted(public_key: object, wanted: KeyType) -> PublicKey:
+    """The key, if it is of the model's type and sound."""
+    found = KeyType.of(public_key)
+    if not isinstance(public_key, PublicKey) or found is not wanted:
+        raise RefusedError(
+            f"the request's key is {_shown(public_key)}, and this model has {wanted}; make the key anew on the device"
+        )
+    if isinstance(public_key, rsa.RSAPublicKey) and public_key.public_numbers().e != RSA_EXPONENT:
+        raise RefusedError(
+            f"the request's RSA key has exponent {public_key.public_numbers().e}, accepted is {RSA_EXPONENT}; "
+            f"make the key anew"
+        )
+    return public_key
+
+
+def _shown(public_key: object) -> str:
     match public_key:
-        case ec.EllipticCurvePublicKey() if isinstance(public_key.curve, _CURVES):
-            return public_key
         case ec.EllipticCurvePublicKey():
-            found = f"an EC key on {public_key.curve.name}"
-        case rsa.RSAPublicKey() if (
-            MIN_RSA_BITS <= public_key.key_size <= MAX_RSA_BITS and public_key.public_numbers().e >= MIN_RSA_EXPONENT
-        ):
-            return public_key
+            return f"an EC key on {public_key.curve.name}"
         case rsa.RSAPublicKey():
-            found = f"an RSA key of {public_key.key_size} bits with exponent {public_key.public_numbers().e}"
+            return f"an RSA key of {public_key.key_size} bits"
         case _:
-            found = type(public_key).__name__
-    raise RefusedError(
-        f"the request's key is {found}; accepted are P-256, P-384 and RSA of {MIN_RSA_BITS} to {MAX_RSA_BITS} bits "
-        f"with exponent {MIN_RSA_EXPONENT} or more"
-    )
+            return type(public_key).__name__

@@ -1,15 +1,15 @@
-"""Whoever holds a signing key: a file in `dev`, AWS KMS elsewhere, an HSM later."""
+"""Whoever holds a signing key: a file in `dev`, AWS KMS elsewhere, an HSM at a station."""
 
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from provisioning.algorithm import PublicKey
 
 
 class Signer(Protocol):
-    """A P-256 key that signs and is never shown."""
+    """A key that signs and is never shown. Its type decides the algorithm: `Algorithm.of(signer.public_key())`."""
 
-    def public_key(self) -> ec.EllipticCurvePublicKey:
+    def public_key(self) -> PublicKey:
         """The public half."""
 
     def sign(self, message: bytes) -> bytes:
-        """An ECDSA signature with SHA-256 over `message`, in DER (RFC 3279, section 2.2.3)."""
+        """The signature over `message` with the key's algorithm; for ECDSA in DER (RFC 3279, section 2.2.3)."""

@@ -85,6 +85,8 @@ class AuthorityKey(StrEnum):
     """An encrypted file at the factory; environment `dev` only."""
     KMS = "kms"
     """An AWS KMS key made by this program."""
+    PKCS11 = "pkcs11"
+    """A hardware security module at the factory, which made the key; this program makes none."""
 
 
 class Cluster(Frozen):

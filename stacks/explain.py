@@ -27,12 +27,12 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 
 
 def place(error: ErrorDetails) -> KeyPath:
-    """Where in an `Environment` the error is."""
+    """Where in the file's values the error is."""
     return tuple(part for part in error["loc"] if part != _KEY_OF_MAPPING)
 
 
-def explain(error: ErrorDetails) -> tuple[str, str]:
-    """The broken rule and the way out."""
+def explain(error: ErrorDetails, described_by: type[BaseModel] = Environment) -> tuple[str, str]:
+    """The broken rule and the way out; `described_by` is the type of the whole file."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == REFUSAL:
         return context["rule"], context["way_out"]
@@ -43,7 +43,7 @@ def explain(error: ErrorDetails) -> tuple[str, str]:
         return f"this must be {wanted}, and is {_shown(error['input'])}", way_out
     if kind in ("enum", "literal_error"):
         return f"{_shown(error['input'])} is no choice here", f"write one of {context['expected']}"
-    return _key(kind, error) or _limit(kind, context, error)
+    return _key(kind, error, described_by) or _limit(kind, context, error, described_by)
 
 
 def unknown_key(key: str, known: Collection[str]) -> tuple[str, str]:
@@ -53,30 +53,39 @@ def unknown_key(key: str, known: Collection[str]) -> tuple[str, str]:
     return "nothing reads this key", f"{guess}the keys here are {', '.join(sorted(known))}"
 
 
-def _key(kind: str, error: ErrorDetails) -> tuple[str, str] | None:
+def _key(kind: str, error: ErrorDetails, described_by: type[BaseModel]) -> tuple[str, str] | None:
     if kind == "extra_forbidden":
-        return unknown_key(str(error["loc"][-1]), _known_keys(place(error)[:-1]))
+        return unknown_key(str(error["loc"][-1]), _known_keys(place(error)[:-1], described_by))
     if kind == "missing":
-        return "this key is missing", "add it; stacks/environment.py says what it is for"
+        return "this key is missing", f"add it; {_source(described_by)} says what it is for"
     return None
 
 
-def _limit(kind: str, context: Mapping[str, Any], error: ErrorDetails) -> tuple[str, str]:
+def _limit(
+    kind: str, context: Mapping[str, Any], error: ErrorDetails, described_by: type[BaseModel]
+) -> tuple[str, str]:
     if kind == "greater_than_equal":
         return f"{error['input']} is too small", f"write at least {context['ge']}"
     if kind == "less_than_equal":
         return f"{error['input']} is too large", f"write at most {context['le']}"
+    if kind == "too_short":
+        return "this list is empty", "write at least one item"
     if kind == "string_too_short":
         return "this text is empty", "write what a reviewer should read here"
     if kind == "string_too_long":
         long, most = len(str(error["input"])), context["max_length"]
         return f"this text has {long} characters", f"shorten it to {most}"
-    return error["msg"], "stacks/environment.py says what is allowed here"
+    return error["msg"], f"{_source(described_by)} says what is allowed here"
 
 
-def _known_keys(path: KeyPath) -> Collection[str]:
-    """The keys of the mapping at `path` of an environment."""
-    model: type[BaseModel] = Environment
+def _source(described_by: type[BaseModel]) -> str:
+    """The file of a type, for who wants to read it."""
+    return f"{described_by.__module__.replace('.', '/')}.py"
+
+
+def _known_keys(path: KeyPath, described_by: type[BaseModel]) -> Collection[str]:
+    """The keys of the mapping at `path` of a file."""
+    model = described_by
     for part in path:
         if field := model.model_fields.get(str(part)):
             model = _model_in(field.annotation) or model

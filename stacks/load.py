@@ -7,14 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, create_model
+from pydantic import ValidationError
 
 from stacks.ca_certificates import find_ca_certificates
 from stacks.document import Document, KeyPath, read_document, spell
-from stacks.environment import Environment, Frozen
+from stacks.environment import Environment
 from stacks.errors import Problem, StackError
 from stacks.explain import explain, place, unknown_key
 from stacks.rules.judge import judge
+from stacks.sound_values import sound_values
 
 __all__ = ["AUTHORITIES", "STACKS", "available_stacks", "find_ca_certificates", "load_environment"]
 
@@ -122,12 +123,7 @@ def _parse(fields: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[KeyPat
         Environment.model_validate(fields)
     except ValidationError as error:
         refused = [(place(details), *explain(details)) for details in error.errors()]
-    wrong = {path[0] for path, _, _ in refused}
-    sound = {name: field for name, field in Environment.model_fields.items() if name not in wrong}
-    definitions: dict[str, Any] = {name: (field.annotation, field) for name, field in sound.items()}
-    part = create_model("Part", __base__=Frozen, **definitions)
-    parsed = part.model_validate({name: value for name, value in fields.items() if name in sound})
-    return {name: getattr(parsed, name) for name in sound}, refused
+    return sound_values(Environment, fields, wrong={path[0] for path, _, _ in refused}), refused
 
 
 def _other_domains(stack: str, directory: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fleet.errors import RefusedError
 from protocol.device_id import DeviceId
+from provisioning.algorithm import PrivateKey, PublicKey
 from provisioning.certify import certify, to_be_signed
 from provisioning.file_signer import FileSigner
 from provisioning.profile import (
@@ -55,7 +56,7 @@ def redirect_validity(now: datetime, expires: datetime) -> Validity:
 def server_certificate(
     device: DeviceId,
     domain: str,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
     authority: GatewayAuthority,
     *,
     validity: Validity,
@@ -106,8 +107,8 @@ def admitted_clients(
     for certificate in issuing:
         named = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         public_key = certificate.public_key()
-        if not isinstance(public_key, ec.EllipticCurvePublicKey):
-            raise RefusedError(f"authority {certificate.subject.rfc4514_string()}: has no EC key, as ours do")
+        if not isinstance(public_key, PublicKey):
+            raise RefusedError(f"authority {certificate.subject.rfc4514_string()}: has no key of a type of ours")
         builder = _authority(
             subject=certificate.subject,
             issuer=name,
@@ -123,7 +124,7 @@ def admitted_clients(
 
 
 def bridge_certificate(
-    device: DeviceId, key: ec.EllipticCurvePrivateKey, *, validity: Validity, new_serial: Serial
+    device: DeviceId, key: PrivateKey, *, validity: Validity, new_serial: Serial
 ) -> x509.Certificate:
     """By what the gateway is known in the cluster: self-signed, for no authority of ours may have to sign it.
 
@@ -151,7 +152,7 @@ def _authority(
     *,
     subject: x509.Name,
     issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
     identifier: x509.SubjectKeyIdentifier,
     validity: Validity,
     serial: int,
@@ -176,7 +177,7 @@ def _begun(
     *,
     subject: x509.Name,
     issuer: x509.Name,
-    public_key: ec.EllipticCurvePublicKey,
+    public_key: PublicKey,
     identifier: x509.SubjectKeyIdentifier,
     validity: Validity,
     serial: int,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from fleet.gateway.broker import (
@@ -30,6 +29,7 @@ from fleet.gateway.broker import (
 )
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
+from provisioning.algorithm import PrivateKey
 from provisioning.durable import make_folder, write_durably
 from provisioning.key_file import make_or_read_device_key
 
@@ -43,8 +43,8 @@ START_MODE = 0o755
 class Keys:
     """The two keys of a gateway."""
 
-    server: ec.EllipticCurvePrivateKey
-    bridge: ec.EllipticCurvePrivateKey
+    server: PrivateKey
+    bridge: PrivateKey
 
 
 @dataclass(frozen=True, kw_only=True)

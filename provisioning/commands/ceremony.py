@@ -6,23 +6,24 @@ from typing import Annotated
 
 import typer
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from provisioning.algorithm import PublicKey
 from provisioning.ceremony import ROOT_KEY_FILE, Room, hold
-from provisioning.ceremony_file import ENVIRONMENT_WITH_FILE_KEYS, CeremonyFile, disagreements, read_ceremony_file
 from provisioning.cloud import Cloud
 from provisioning.commands.options import AsJson, OutputsFile, now, outputs_of
 from provisioning.commands.telling import errors_told, tell_rows
-from provisioning.errors import RefusedError
+from provisioning.factory_file import FactoryFile
 from provisioning.kms_keys import kms_signer
 from provisioning.kms_signer import KmsSigner
 from provisioning.passphrase import PASSPHRASE_VARIABLE, Passphrase, given_passphrase, kept_passphrase
+from provisioning.read_factory import read_factory
 from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey
-from stacks.load import AUTHORITIES, load_environment
+from stacks.load import AUTHORITIES
+from stacks.rules.identity import DESK
 
 
 def ceremony(
-    file: Annotated[Path, typer.Argument(help="The reviewed ceremony, such as stacks/ceremonies/dev.yaml.")],
+    file: Annotated[Path, typer.Argument(help="The reviewed factory file, such as stacks/factories/dev.yaml.")],
     factory: Annotated[Path, typer.Option(help="Keeps the root and keys in files; made if need be.")],
     out: Annotated[
         Path | None, typer.Option(help="Where the authorities' certificates go: stacks/authorities/<stack>.")
@@ -32,17 +33,14 @@ def ceremony(
 ) -> None:
     """Make the root and the authorities that FILE names; keep those that stand. A rerun is harmless."""
     with errors_told():
-        plan = read_ceremony_file(file)
-        environment = load_environment(plan.environment, today=None)
-        if told := disagreements(plan, environment):
-            raise RefusedError("\n".join(f"{file.name}: {each}" for each in told))
+        plan, environment = read_factory(file)
         made = hold(
             plan,
             Room(
                 factory=factory,
                 out=out or AUTHORITIES / plan.environment,
                 root_passphrase=_passphrase(plan, factory),
-                kms_keys=_kms_keys(plan, outputs),
+                held_keys=_kms_keys(plan, outputs),
                 domain=environment.domain,
                 gateway_signer=_gateway_signer(plan, outputs),
                 now=now(),
@@ -62,22 +60,22 @@ def ceremony(
     tell_rows("authorities", rows, as_json=as_json, columns=("authority", "result", "not_after", "certificate"))
 
 
-def _kms_keys(plan: CeremonyFile, path: Path | None) -> dict[str, ec.EllipticCurvePublicKey]:
+def _kms_keys(plan: FactoryFile, path: Path | None) -> dict[str, PublicKey]:
     outputs = None if path is None else outputs_of(plan.environment, path)
-    wanted = [name for name, authority in plan.issuing.items() if authority.key is AuthorityKey.KMS]
+    wanted = [name for name, authority in plan.authorities.items() if authority.key is AuthorityKey.KMS]
     cloud = Cloud.from_environment()
     return {name: kms_signer(name, outputs, path, cloud).public_key() for name in wanted}
 
 
-def _gateway_signer(plan: CeremonyFile, path: Path | None) -> KmsSigner | None:
+def _gateway_signer(plan: FactoryFile, path: Path | None) -> KmsSigner | None:
     if plan.gateway is None or plan.gateway.key is not AuthorityKey.KMS:
         return None
     outputs = None if path is None else outputs_of(plan.environment, path)
     return kms_signer(GATEWAY_AUTHORITY, outputs, path, Cloud.from_environment())
 
 
-def _passphrase(plan: CeremonyFile, factory: Path) -> Passphrase:
-    if plan.environment == ENVIRONMENT_WITH_FILE_KEYS:
+def _passphrase(plan: FactoryFile, factory: Path) -> Passphrase:
+    if plan.environment == DESK:
         return kept_passphrase(factory)
     is_new = not (factory / ROOT_KEY_FILE).exists()
 

@@ -11,7 +11,17 @@ from protocol.bundle import KEY_FILE
 from provisioning.authority import IssuingAuthority, read_certificate
 from provisioning.ceremony import ROOT_CERTIFICATE_FILE, authority_key_path
 from provisioning.cloud import Cloud
-from provisioning.commands.options import AsJson, Device, Factory, OutputsFile, Stack, now, outputs_of
+from provisioning.commands.options import (
+    AsJson,
+    Device,
+    Factory,
+    OutputsFile,
+    Profiles,
+    Stack,
+    factory_of,
+    now,
+    outputs_of,
+)
 from provisioning.commands.telling import errors_told, tell
 from provisioning.durable import make_folder
 from provisioning.errors import RefusedError
@@ -23,12 +33,12 @@ from provisioning.kms_keys import kms_signer
 from provisioning.ledger.ledger import Ledger
 from provisioning.order import Order
 from provisioning.passphrase import read_kept_passphrase
-from provisioning.profile import BIRTH_LIFETIME
 from provisioning.request import MAX_CSR_BYTES, Request
+from provisioning.serials import serials_of
 from provisioning.signer import Signer
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
 from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey, CaCertificate, Environment
-from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
+from stacks.load import AUTHORITIES, find_ca_certificates
 
 
 def issue(
@@ -49,23 +59,16 @@ def issue(
     trust_anchors: Annotated[
         Path | None, typer.Option(help="Roots the device accepts for servers; default Amazon Trust Services.")
     ] = None,
+    profiles: Profiles = None,
     outputs: OutputsFile = None,
-    lifetime_days: Annotated[int, typer.Option(help="Days until the certificate ends.")] = BIRTH_LIFETIME.days,
     as_json: AsJson = False,
 ) -> None:
     """Record, sign and hand over one identity. The same request again gives the same certificate."""
     with errors_told():
         if (csr is None) != generate_key:
             raise RefusedError("give either --csr FILE or --generate-key")
-        environment = load_environment(stack, today=None)
-        order = Order.checked(
-            environment,
-            device=device,
-            model=model,
-            authority=authority,
-            lifetime_days=lifetime_days,
-            is_key_generated=generate_key,
-        )
+        plan, environment = factory_of(stack, profiles)
+        order = Order.checked(plan, device=device, model=model, authority=authority, is_key_generated=generate_key)
         check_folder(out, order.device)
         anchors = amazon_trust_anchors() if trust_anchors is None else read_trust_anchors(trust_anchors)
         certificates = find_ca_certificates(environment, authorities or AUTHORITIES / stack, today=now().date())
@@ -80,7 +83,7 @@ def issue(
                 ledger,
                 lifetime=order.lifetime,
                 clock=now,
-                new_serial=x509.random_serial_number,
+                new_serial=serials_of(plan.authorities[order.authority].serials),
             )
             hand_over(
                 identity,
@@ -99,14 +102,16 @@ def _request(order: Order, csr: Path | None, out: Path) -> Request:
     """The key comes first: on the disk, before the ledger hears of it."""
     if csr is None:
         make_folder(out)
-        key = make_or_read_device_key(out / KEY_FILE)
+        key = make_or_read_device_key(out / KEY_FILE, order.key_type)
         return Request(device=order.device, model=order.model, authority=order.authority, public_key=key.public_key())
     try:
         with csr.open("rb") as file:
             pem = file.read(MAX_CSR_BYTES + 1)
     except OSError as error:
         raise RefusedError(f"--csr: {csr} cannot be read ({error.strerror}); give the device's request") from error
-    return Request.from_csr(pem, device=order.device, model=order.model, authority=order.authority)
+    return Request.from_csr(
+        pem, device=order.device, model=order.model, authority=order.authority, key_type=order.key_type
+    )
 
 
 def _authority(
@@ -135,4 +140,6 @@ def _signer(environment: Environment, name: str, factory: Path, outputs: Path | 
     if environment.authorities[name].key is AuthorityKey.KMS:
         known = None if outputs is None else outputs_of(environment.name, outputs)
         return kms_signer(name, known, outputs, Cloud.from_environment())
+    if environment.authorities[name].key is AuthorityKey.PKCS11:
+        raise RefusedError(f"authority {name}: its key is in an HSM, which `issue` cannot reach; issue at its station")
     return FileSigner(read_authority_key(authority_key_path(factory, name), read_kept_passphrase(factory)))

@@ -5,7 +5,7 @@ cannot read what it does not name, and it is asked even when other values of the
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from stacks.rules import choice, identity, pins, places, scatter
@@ -43,10 +43,10 @@ RULES: tuple[Callable[..., Breaches], ...] = (
 )
 
 
-def judge(known: Mapping[str, Any]) -> list[Breach]:
+def judge(known: Mapping[str, Any], rules: Iterable[Callable[..., Breaches]] = RULES) -> list[Breach]:
     """What breaks a rule, of all rules whose parameters are `known`."""
     breaches: list[Breach] = []
-    for rule in RULES:
+    for rule in rules:
         reads = inspect.signature(rule).parameters
         if reads.keys() <= known.keys():
             breaches += rule(**{name: known[name] for name in reads})

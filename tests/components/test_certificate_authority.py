@@ -43,6 +43,6 @@ def test_the_certificate_of_another_key_is_refused_with_the_way_out() -> None:
 
 def test_the_ceremony_command_names_the_stack_in_every_path() -> None:
     command = ceremony_command("staging")
-    assert command.startswith("python -m provisioning ceremony stacks/ceremonies/staging.yaml ")
+    assert command.startswith("python -m provisioning ceremony stacks/factories/staging.yaml ")
     assert "--out stacks/authorities/staging" in command
     assert "--outputs staging.outputs.json" in command

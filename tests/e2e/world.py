@@ -88,7 +88,7 @@ class World:
 
     def hold_ceremony(self) -> None:
         self.run(
-            *("provisioning", "ceremony", f"stacks/ceremonies/{self.stack}.yaml", "--factory", str(self._factory)),
+            *("provisioning", "ceremony", f"stacks/factories/{self.stack}.yaml", "--factory", str(self._factory)),
             *("--out", str(self.home / "authorities"), "--outputs", str(self._outputs)),
         )
 

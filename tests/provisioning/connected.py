@@ -11,10 +11,13 @@ from cryptography.hazmat.primitives import hashes
 
 from local.aws_environment import aws_environment
 from local.deployment import Deployment
-from tests.provisioning.factory import Factory, Finished, provisioning
+from tests.provisioning.factory import CEREMONY, Factory, Finished, provisioning
 
-LINE_B = "  line-b: { common_name: Flotilla Dev Line B Issuing CA, key: kms, lifetime_years: 20, path_length: 0 }\n"
-"""The authority of stack dev whose key is in KMS, for the end of `CEREMONY`."""
+BOTH_LINES = (
+    CEREMONY.replace("lines:\n", "lines:\n  bench-b: { authority: line-b, models: [fl100, fl50] }\n")
+    + "  line-b: { common_name: Flotilla Dev Line B Issuing CA, key: kms, lifetime_years: 20, path_length: 0 }\n"
+)
+"""`CEREMONY`, and the authority of stack dev whose key is in KMS."""
 UNREACHABLE = "http://127.0.0.1:1"
 """No cloud answers there."""
 

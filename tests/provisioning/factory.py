@@ -17,7 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CEREMONY = """\
 environment: dev
 root: { common_name: Test Root CA, organization: Test Fleet, key: file, lifetime_years: 30 }
-issuing:
+models:
+  fl100: { lifetime_years: 15 }
+  fl50: { key_made: factory, lifetime_years: 15 }
+lines:
+  bench-a: { authority: line-a, models: [fl100, fl50] }
+authorities:
   line-a: { common_name: Flotilla Dev Line A Issuing CA, key: file, lifetime_years: 20, path_length: 0 }
 """
 """Of the authorities in stack dev, the one whose key is a file."""

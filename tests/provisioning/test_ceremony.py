@@ -9,9 +9,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from provisioning.ceremony import Made, Room, hold
-from provisioning.ceremony_file import CeremonyFile
 from provisioning.commands.options import now
 from provisioning.errors import RefusedError, StationError
+from provisioning.factory_file import FactoryFile
 from provisioning.passphrase import given_passphrase
 from tests.provisioning.factory import CEREMONY, Factory, provisioning
 from tests.provisioning.requests import p256
@@ -54,7 +54,11 @@ def test_a_lost_certificate_is_made_again_for_the_same_key(factory: Factory) -> 
     [
         ("Test Root CA", "Other Root CA", "root: the one that stands is CN=Test Root CA,O=Test Fleet"),
         ("lifetime_years: 30", "lifetime_years: 29", "root.lifetime_years: the root that stands lasts from"),
-        ("lifetime_years: 20", "lifetime_years: 10", "issuing.line-a.lifetime_years: the authority that stands lasts"),
+        (
+            "lifetime_years: 20",
+            "lifetime_years: 16",
+            "line-a.lifetime_years: the authority that stands lasts",
+        ),
     ],
 )
 def test_a_file_that_contradicts_what_stands_is_refused(old: str, new: str, said: str, factory: Factory) -> None:
@@ -93,14 +97,22 @@ def test_a_kms_authority_whose_key_is_not_deployed_says_to_deploy_first(tmp_path
     assert not factory.folder.exists()
 
 
-def kms_ceremony(root_years: int = 30, issuing_years: int = 20) -> CeremonyFile:
+def kms_ceremony(root_years: int = 30, issuing_years: int = 20) -> FactoryFile:
     root = {"common_name": "R", "organization": "O", "key": "file", "lifetime_years": root_years}
     line = {"common_name": "L", "key": "kms", "lifetime_years": issuing_years, "path_length": 0}
-    return CeremonyFile.model_validate({"environment": "staging", "root": root, "issuing": {"line-a": line}})
+    return FactoryFile.model_validate(
+        {
+            "environment": "staging",
+            "root": root,
+            "authorities": {"line-a": line},
+            "lines": {"bench": {"authority": "line-a", "models": ["fl50"]}},
+            "models": {"fl50": {"lifetime_years": 15}},
+        }
+    )
 
 
 def hold_in(
-    folder: Path, ceremony: CeremonyFile, key: ec.EllipticCurvePublicKey, passphrase: str = PASSPHRASE
+    folder: Path, ceremony: FactoryFile, key: ec.EllipticCurvePublicKey, passphrase: str = PASSPHRASE
 ) -> tuple[Made, ...]:
     return hold(
         ceremony,
@@ -108,7 +120,7 @@ def hold_in(
             factory=folder / "factory",
             out=folder / "authorities",
             root_passphrase=given_passphrase(lambda: passphrase),
-            kms_keys={"line-a": key},
+            held_keys={"line-a": key},
             domain="iot-dev.example.com",
             gateway_signer=None,
             now=now(),
@@ -155,7 +167,7 @@ def test_without_the_roots_key_no_authority_is_added(tmp_path: Path) -> None:
 
 def test_a_kms_key_that_changed_under_a_standing_certificate_is_refused(tmp_path: Path) -> None:
     hold_in(tmp_path, kms_ceremony(), p256().public_key())
-    with pytest.raises(RefusedError, match=r"issuing\.line-a\.key: the certificate that stands belongs to another key"):
+    with pytest.raises(RefusedError, match=r"line-a\.key: the certificate that stands belongs to another key"):
         hold_in(tmp_path, kms_ceremony(), p256().public_key())
 
 

@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.device_id import DeviceId
+from provisioning.algorithm import KeyType
 from provisioning.certify import certify, to_be_signed
 from provisioning.errors import StationError
 from provisioning.file_signer import FileSigner
 from provisioning.profile import Validity, authority_name, device_builder, root_builder, years
-from tests.provisioning.factory import Factory
+from tests.provisioning.factory import CEREMONY, Factory
 from tests.provisioning.requests import csr, p256, rsa_key
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 654321, tzinfo=UTC)
@@ -44,7 +45,10 @@ def issued(opened_factory: Factory, tmp_path_factory: pytest.TempPathFactory) ->
     for device, key in keys.items():
         request = tmp_path_factory.mktemp("csr") / "device.csr.pem"
         request.write_bytes(csr(key))
-        done = factory.issue(device, "--csr", request)
+        profiles = request.with_name("dev.yaml")
+        key_type = KeyType.of(key.public_key())
+        profiles.write_text(CEREMONY.replace("fl50: {", f"fl50: {{ key_type: {key_type},"), encoding="utf-8")
+        done = factory.issue(device, "--csr", request, "--profiles", profiles)
         assert done.code == 0, done.err
     return factory
 
@@ -145,13 +149,13 @@ def test_no_certificate_outlives_its_issuer_and_serials_are_random(issued: Facto
     assert all(2**64 < serial < 2**159 for serial in serials), "20 octets at most and positive (RFC 5280, 4.1.2.2)"
 
 
-def test_only_the_root_may_have_an_authority_below_it(issued: Factory) -> None:
+def test_a_root_may_have_authorities_and_stations_below_it_an_authority_of_devices_none(issued: Factory) -> None:
     certificates = all_certificates(issued)
     lengths = {
         name: certificates[name].extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
         for name in ("root", "line-a")
     }
-    assert lengths == {"root": 1, "line-a": 0}
+    assert lengths == {"root": 2, "line-a": 0}
 
 
 def _valid(count: int) -> Validity:

@@ -18,9 +18,9 @@ from cryptography.x509.verification import PolicyBuilder, Store, VerificationErr
 
 from protocol.device_id import DeviceId
 from provisioning.ceremony import Room, hold
-from provisioning.ceremony_file import CeremonyFile
 from provisioning.certify import certify, to_be_signed
 from provisioning.errors import RefusedError
+from provisioning.factory_file import FactoryFile
 from provisioning.file_signer import FileSigner
 from provisioning.key_file import read_authority_key
 from provisioning.passphrase import given_passphrase, read_kept_passphrase
@@ -236,29 +236,31 @@ def test_outside_dev_the_gateways_key_is_in_kms_and_signs_itself_there(tmp_path:
     document = {
         "environment": "staging",
         "root": {"common_name": "R", "organization": "O", "key": "file", "lifetime_years": 30},
-        "issuing": {"line-a": {"common_name": "L", "key": "kms", "lifetime_years": 20, "path_length": 0}},
+        "authorities": {"line-a": {"common_name": "L", "key": "kms", "lifetime_years": 20, "path_length": 0}},
+        "lines": {"bench": {"authority": "line-a", "models": ["fl50"]}},
+        "models": {"fl50": {"lifetime_years": 15}},
         "gateway": {"common_name": "G", "key": "kms", "lifetime_years": 20},
     }
     room = Room(
         factory=tmp_path / "factory",
         out=tmp_path / "authorities",
         root_passphrase=given_passphrase(lambda: "correct horse battery staple"),
-        kms_keys={"line-a": p256().public_key()},
+        held_keys={"line-a": p256().public_key()},
         domain=DOMAIN,
         gateway_signer=FileSigner(key),
         now=NOW,
         new_serial=x509.random_serial_number,
     )
-    made = hold(CeremonyFile.model_validate(document), room)[-1]
+    made = hold(FactoryFile.model_validate(document), room)[-1]
     assert made.certificate.public_key() == key.public_key()
     assert not list((tmp_path / "factory").glob("gateway*")), "no key of it was ever in a file"
     other = Room(**{**room.__dict__, "gateway_signer": FileSigner(p256())})
     with pytest.raises(RefusedError, match=r"gateway\.key: the certificate that stands belongs to another key"):
-        hold(CeremonyFile.model_validate(document), other)
+        hold(FactoryFile.model_validate(document), other)
 
 
 def test_outside_dev_the_gateways_key_may_not_be_a_file(tmp_path: Path) -> None:
     held = Factory(tmp_path).ceremony(CEREMONY.replace("environment: dev", "environment: staging") + GATEWAY)
     assert held.code == 2
     assert "gateway.key" in held.err
-    assert "a signing key in a file is allowed in dev only" in held.err
+    assert "a signing key in a file is for dev only" in held.err

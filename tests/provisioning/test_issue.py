@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
 from protocol.bundle import read_bundle
+from protocol.device_id import DeviceId
+from provisioning.authority import IssuingAuthority
+from provisioning.errors import RefusedError
+from provisioning.file_signer import FileSigner
+from provisioning.issue import draft
+from provisioning.key_file import read_authority_key
+from provisioning.passphrase import read_kept_passphrase
+from provisioning.profile import years
+from provisioning.request import Request
 from tests.provisioning.factory import ROOT, Factory, provisioning
 from tests.provisioning.requests import csr, name, p256
 
@@ -135,18 +145,15 @@ REFUSED = [
     (["--device", "device_1"], "--device: device id 'device_1' is no DNS label"),
     (["--device", ""], "--device: a device id is empty"),
     (["--device", "d" * 64], "has 64 characters"),
-    (["--model", "fl999"], "--model: stack dev has no model 'fl999'; it has fl100, fl50"),
-    (["--model", "fl100"], "--generate-key: model fl100 keeps its key in secure-element"),
-    (["--authority", "line-z"], "--authority: stack dev has no authority 'line-z'; it has line-a, line-b"),
+    (["--model", "fl999"], "--model: factory dev makes no model 'fl999'; it makes fl100, fl50"),
+    (["--model", "fl100"], "--generate-key: a fl100 makes its key itself and never shows it"),
+    (["--authority", "line-z"], "--authority: factory dev has no authority 'line-z'; it has line-a, line-b"),
     (["--authority", "line-b"], "line-b.pem: authority line-b has no certificate yet; hold the ceremony"),
-    (["--stack", "nowhere"], "there is no such stack file"),
-    (["--lifetime-days", "0"], "--lifetime-days: 0 is not between 1 and 18262"),
-    (["--lifetime-days", "99999999999"], "is not between 1 and 18262"),
-    (["--lifetime-days", "3650000"], "is not between 1 and 18262"),
-    (["--lifetime-days", "8000"], "after its issuer line-a on"),
+    (["--stack", "nowhere"], "there is no such factory file; environments are: dev"),
+    (["--profiles", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+    (["--profiles", "stacks/factories/staging.yaml"], "is the factory of staging, not of dev; give that of dev"),
     (["--csr", "somewhere.pem"], "give either --csr FILE or --generate-key"),
     (["--trust-anchors", "pyproject.toml"], "pyproject.toml: holds no certificates in PEM"),
-    (["--lifetime-days", "soon"], "unable to parse string as an integer"),
 ]
 
 
@@ -156,6 +163,22 @@ def test_a_bad_order_is_refused_before_anything_is_issued(changed: list[str], sa
     assert (refused.code, refused.out) == (2, "")
     assert said in " ".join(refused.err.replace("│", " ").split())
     assert not (factory.folder / "ledger.db").exists() or _issuances(factory) == 0
+
+
+def test_an_authority_that_would_end_before_the_device_issues_no_more(factory: Factory, tmp_path: Path) -> None:
+    later = datetime.now(UTC) + timedelta(days=6 * 365)
+    certificate = x509.load_pem_x509_certificate((factory.authorities / "line-a.pem").read_bytes())
+    ready = IssuingAuthority.ready(
+        name="line-a", certificate=certificate, signer=_signer(factory), root=None, now=later
+    )
+    asked = Request(device=DeviceId("device1"), model="fl50", authority="line-a", public_key=p256().public_key())
+    with pytest.raises(RefusedError, match=r"after its issuer line-a on .*; issue with a younger authority"):
+        draft(asked, ready, lifetime=years(15), now=later, serial=77)
+    assert draft(asked, ready, lifetime=years(13), now=later, serial=77).not_after <= certificate.not_valid_after_utc
+
+
+def _signer(factory: Factory) -> FileSigner:
+    return FileSigner(read_authority_key(factory.folder / "line-a.key.pem", read_kept_passphrase(factory.folder)))
 
 
 def _issuances(factory: Factory) -> int:

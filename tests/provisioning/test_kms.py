@@ -12,8 +12,8 @@ from provisioning.file_signer import FileSigner
 from provisioning.kms_signer import KmsSigner
 from provisioning.signer import Signer
 from stacks.outputs import Outputs
-from tests.provisioning.connected import LINE_B, UNREACHABLE, Connected
-from tests.provisioning.factory import CEREMONY, provisioning
+from tests.provisioning.connected import BOTH_LINES, UNREACHABLE, Connected
+from tests.provisioning.factory import provisioning
 from tests.provisioning.requests import csr, p256
 
 pytestmark = pytest.mark.cloud
@@ -29,9 +29,11 @@ def kms_signer(connected: Connected) -> KmsSigner:
 @pytest.mark.parametrize("kind", ["file", "kms"])
 def test_every_signer_signs_so_that_its_public_key_verifies(kind: str, connected: Connected) -> None:
     signer: Signer = FileSigner(p256()) if kind == "file" else kms_signer(connected)
-    assert isinstance(signer.public_key().curve, ec.SECP256R1)
+    public_key = signer.public_key()
+    assert isinstance(public_key, ec.EllipticCurvePublicKey)
+    assert isinstance(public_key.curve, ec.SECP256R1)
     for message in (b"", b"a certificate", bytes(100_000)):
-        signer.public_key().verify(signer.sign(message), message, ec.ECDSA(hashes.SHA256()))
+        public_key.verify(signer.sign(message), message, ec.ECDSA(hashes.SHA256()))
 
 
 def test_a_kms_key_that_is_none_of_ours_is_refused(connected: Connected) -> None:
@@ -47,14 +49,14 @@ def test_a_kms_key_that_is_none_of_ours_is_refused(connected: Connected) -> None
 def test_an_authority_in_kms_is_made_once_and_issues(connected: Connected) -> None:
     factory = connected.factory
     more = ("--outputs", connected.outputs)
-    held = factory.ceremony(CEREMONY + LINE_B, *more, variables=connected.variables)
+    held = factory.ceremony(BOTH_LINES, *more, variables=connected.variables)
     assert held.code == 0, held.err
     assert [(row["authority"], row["result"]) for row in held.json["authorities"]] == [
         ("root", "kept"),
         ("line-a", "kept"),
         ("line-b", "made"),
     ]
-    again = factory.ceremony(CEREMONY + LINE_B, *more, variables=connected.variables)
+    again = factory.ceremony(BOTH_LINES, *more, variables=connected.variables)
     assert [row["result"] for row in again.json["authorities"]] == ["kept", "kept", "kept"]
     assert not (factory.folder / "line-b.key.pem").exists()
     request = factory.home / "device.csr.pem"
@@ -76,7 +78,7 @@ def test_an_authority_in_kms_whose_key_is_not_deployed_says_to_deploy_first(
     early["authorities"]["line-b"] |= {"key_arn": None, "key_region": None}
     path = tmp_path / "early.outputs.json"
     path.write_text(Outputs.model_validate(early).model_dump_json())
-    held = connected.factory.ceremony(CEREMONY + LINE_B, "--outputs", path, variables=connected.variables)
+    held = connected.factory.ceremony(BOTH_LINES, "--outputs", path, variables=connected.variables)
     assert held.code == 2
     assert "authority line-b has no KMS key yet; deploy stack dev first" in held.err
     assert not (connected.factory.authorities / "line-b.pem").exists()
@@ -85,7 +87,7 @@ def test_an_authority_in_kms_whose_key_is_not_deployed_says_to_deploy_first(
 def test_an_order_to_an_authority_in_kms_that_is_out_of_reach_can_be_repeated(connected: Connected) -> None:
     factory = connected.factory
     more = ("--outputs", connected.outputs)
-    assert factory.ceremony(CEREMONY + LINE_B, *more, variables=connected.variables).code == 0
+    assert factory.ceremony(BOTH_LINES, *more, variables=connected.variables).code == 0
     order = factory.order("device-l", "--generate-key", *more, authority="line-b")
     nobody = {**connected.variables, "AWS_ENDPOINT_URL": UNREACHABLE}
     failed = provisioning(*order, variables=nobody)

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.device_id import DeviceId
+from provisioning.algorithm import KeyType
 from provisioning.errors import RefusedError
 from provisioning.request import MAX_CSR_BYTES, Request
 from tests.provisioning.factory import Factory
@@ -20,8 +21,8 @@ from tests.provisioning.requests import csr, name, p256, rsa_key
 DEVICE = DeviceId("device1")
 
 
-def read(pem: bytes) -> Request:
-    return Request.from_csr(pem, device=DEVICE, model="fl50", authority="line-a")
+def read(pem: bytes, key_type: KeyType = KeyType.P256) -> Request:
+    return Request.from_csr(pem, device=DEVICE, model="fl50", authority="line-a", key_type=key_type)
 
 
 def flipped(pem: bytes, at: int) -> bytes:
@@ -44,10 +45,11 @@ REFUSED = {
     "another device's name": (csr(p256(), name(COMMON_NAME="device2")), "the device is 'device1'"),
     "another device's serial": (csr(p256(), name(SERIAL_NUMBER="device2")), "request's serial number is 'device2'"),
     "capitals": (csr(p256(), name(COMMON_NAME="Device1")), "request's common name is 'Device1'"),
-    "P-521": (csr(ec.generate_private_key(ec.SECP521R1())), "an EC key on secp521r1"),
+    "P-521": (csr(ec.generate_private_key(ec.SECP521R1())), "an EC key on secp521r1, and this model has ecdsa-p256"),
     "secp256k1": (csr(ec.generate_private_key(ec.SECP256K1())), "an EC key on secp256k1"),
     "RSA-1024": (csr(rsa_key(1024)), "an RSA key of 1024 bits"),
-    "RSA with exponent 3": (csr(rsa_key(2048, 3)), "with exponent 3"),
+    "RSA for a model with P-256": (csr(rsa_key(2048)), "an RSA key of 2048 bits, and this model has ecdsa-p256"),
+    "P-384 for a model with P-256": (csr(KeyType.P384.generate()), "an EC key on secp384r1, and this model has"),
     "DSA": (csr(dsa.generate_private_key(2048)), "the request's key is DSAPublicKey"),
     "Ed25519": (csr(ed25519.Ed25519PrivateKey.generate(), algorithm=None), "not signed with SHA-256"),
     "a weak hash": (csr(p256(), algorithm=hashes.SHA224()), "not signed with SHA-256"),
@@ -60,6 +62,12 @@ def test_a_request_that_breaks_a_rule_is_refused_by_name(case: str) -> None:
     with pytest.raises(RefusedError) as refused:
         read(pem)
     assert reason in str(refused.value)
+
+
+def test_an_rsa_key_whose_exponent_is_not_the_usual_one_is_refused() -> None:
+    assert read(csr(rsa_key(2048)), KeyType.RSA_2048).public_key
+    with pytest.raises(RefusedError, match="has exponent 3, accepted is 65537"):
+        read(csr(rsa_key(2048, 3)), KeyType.RSA_2048)
 
 
 def test_two_common_names_of_which_one_is_right_are_refused() -> None:

@@ -1,0 +1,41 @@
+"""Whether a station may sign now: the short right of docs/adr/0010, asked before the ledger prepares anything. Pure."""
+
+from datetime import UTC, datetime, time, timedelta
+
+from provisioning.errors import RefusedError
+from provisioning.factory_file import Lease
+
+
+def check_lease(station: str, lease: Lease, *, now: datetime, issued: int, wanted: int = 1) -> None:
+    """Refuse to sign `wanted` more certificates outside the lease's days and hours, or beyond its count.
+
+    `issued`: how many the ledger has prepared with this station's key so far.
+    """
+    begins, ends = lease_period(lease)
+    if not begins <= now <= ends:
+        raise RefusedError(
+            f"station {station}: may sign from {lease.begins} to {lease.ends}, and it is {now:%Y-%m-%d %H:%M} UTC; "
+            f"set its clock, or renew its lease"
+        )
+    if not _is_open(lease, now.astimezone(UTC).hour):
+        raise RefusedError(
+            f"station {station}: signs from {lease.from_hour} to {lease.to_hour} o'clock UTC, and it is "
+            f"{now:%H:%M}; wait, or change the hours in the factory file"
+        )
+    if issued + wanted > lease.certificates:
+        raise RefusedError(
+            f"station {station}: may sign {lease.certificates} certificates and has signed {issued}, so {wanted} more "
+            f"are too many; renew its lease"
+        )
+
+
+def lease_period(lease: Lease) -> tuple[datetime, datetime]:
+    """The first and the last second of a lease."""
+    begins = datetime.combine(lease.begins, time.min, UTC)
+    return begins, datetime.combine(lease.ends, time.min, UTC) + timedelta(days=1, seconds=-1)
+
+
+def _is_open(lease: Lease, hour: int) -> bool:
+    if lease.from_hour < lease.to_hour:
+        return lease.from_hour <= hour < lease.to_hour
+    return hour >= lease.from_hour or hour < lease.to_hour
