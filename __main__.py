@@ -66,13 +66,6 @@ clusters, watched, ca_certificate_ids = {}, {}, {}
 for name, region in regions.items():
     ca_certificate_ids[name] = {label: authorities[label].ca_certificate_ids[name] for label in issuing}
     access = DeviceAccess(f"{name}-access", DeviceAccessArgs(naming=naming, region=region, models=environment.models))
-    lake = TelemetryLake(f"{name}-telemetry", TelemetryLakeArgs(naming=naming, cluster=name, region=region))
-    ingestion = IngestionCluster(
-        f"{name}-ingestion",
-        IngestionClusterArgs(
-            naming=naming, cluster=name, region=region, domain=domain, zone_id=routing.zone_id, lake=lake
-        ),
-    )
     registrar = Registrar(
         f"{name}-registrar",
         RegistrarArgs(
@@ -81,6 +74,22 @@ for name, region in regions.items():
             region=region,
             ca_certificate_ids=ca_certificate_ids[name],
             device_policy_name=access.policy_name,
+        ),
+    )
+    lake = TelemetryLake(
+        f"{name}-telemetry",
+        TelemetryLakeArgs(
+            naming=naming,
+            cluster=name,
+            region=region,
+            manifest_table=registrar.table_name,
+            manifest_table_arn=registrar.table_arn,
+        ),
+    )
+    ingestion = IngestionCluster(
+        f"{name}-ingestion",
+        IngestionClusterArgs(
+            naming=naming, cluster=name, region=region, domain=domain, zone_id=routing.zone_id, lake=lake
         ),
     )
     watched[name] = Watched(

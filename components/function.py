@@ -41,6 +41,7 @@ class FunctionArgs:
     dead_letter_queue_arn: pulumi.Input[str] | None = None
     """Where an event goes that the function failed on every time; its policy must allow it."""
     timeout_seconds: int = TIMEOUT_SECONDS
+    memory_mib: int = MEMORY_MIB
 
 
 class Function(pulumi.ComponentResource):
@@ -88,7 +89,7 @@ class Function(pulumi.ComponentResource):
             architectures=[ARCHITECTURE],
             handler=f"functions.{args.module}.handler",
             code=pulumi.FileArchive(f"{ARCHIVES}/{args.module}.zip"),
-            memory_size=MEMORY_MIB,
+            memory_size=args.memory_mib,
             timeout=args.timeout_seconds,
             environment=aws.lambda_.FunctionEnvironmentArgs(variables=dict(args.environment)),
             tags=args.tags,

@@ -22,11 +22,11 @@ CLUSTER_TTL_SECONDS = 300  # the data endpoint's name does not change; its own a
 VALIDATION_TTL_SECONDS = 300  # ACM asks again and again, for every renewal
 
 BATCH_SQL = (
-    "SELECT encode(*, 'base64') AS payload, topic(2) AS device, timestamp() AS received "  # noqa: S608 - AWS IoT SQL
+    "SELECT encode(*, 'base64') AS payload, topic(2) AS device, timestamp() AS received, principal() AS certificate "  # noqa: S608 - AWS IoT SQL
     f"FROM '{BATCH_FILTER}'"
 )
 """The payload is binary, which reaches a function only in base64; the device is named by the topic the policy let it
-publish on, not by what it says of itself."""
+publish on, not by what it says of itself, and its model is found by the certificate it came with."""
 
 EVENTS = {
     "CA_CERTIFICATE": True,

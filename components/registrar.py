@@ -38,6 +38,7 @@ class Registrar(pulumi.ComponentResource):
     """The manifest table, the function that decides by it, and a rule for every authority."""
 
     table_name: str
+    table_arn: pulumi.Output[str]
     function_name: str
     dead_letter_queue_name: str
     rule_names: dict[str, str]
@@ -52,6 +53,7 @@ class Registrar(pulumi.ComponentResource):
             _thing(authority): args.naming.rule(_thing(authority)) for authority in args.ca_certificate_ids
         }
         table = self._table()
+        self.table_arn = table.arn
         queue = DeadLetterQueue(
             f"{name}-dead-letters",
             DeadLetterQueueArgs(

@@ -19,6 +19,10 @@ from components.private_bucket import PrivateBucket, PrivateBucketArgs
 
 BATCH_RULE = "batch"
 """The topic rule that hands batches to the ingest function; see `Naming.rule`."""
+MEMORY_MIB = 1024
+"""The largest batch the format allows takes about 300 MiB as columns (measured); a processor comes with it."""
+TIMEOUT_SECONDS = 120
+"""Ten thousand batches of a stream at 300,000 readings a second and core, with their uploads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,9 @@ class TelemetryLakeArgs:
     naming: Naming
     cluster: str
     region: str
+    manifest_table: str
+    """Where certificates are looked up: the model of a device is a part of where its readings lie."""
+    manifest_table_arn: pulumi.Input[str]
 
 
 class TelemetryLake(pulumi.ComponentResource):
@@ -81,12 +88,19 @@ class TelemetryLake(pulumi.ComponentResource):
                 description="Stores batches of measurements in the lake",
                 environment={
                     "LAKE_BUCKET": self.bucket_name,
+                    "MANIFEST_TABLE": self._args.manifest_table,
                     "DEAD_LETTER_QUEUE_URL": queue.queue_url,
                     "ENVIRONMENT": naming.environment,
                 },
                 policy=ingest_policy,
-                policy_inputs={"bucket": self.bucket_name, "queue_arn": queue.queue_arn},
+                policy_inputs={
+                    "bucket": self.bucket_name,
+                    "manifest_table_arn": self._args.manifest_table_arn,
+                    "queue_arn": queue.queue_arn,
+                },
                 dead_letter_queue_arn=queue.queue_arn,
+                timeout_seconds=TIMEOUT_SECONDS,
+                memory_mib=MEMORY_MIB,
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -1,26 +1,34 @@
-"""Stores a batch of measurements in the lake, as rows; what cannot be read goes to the dead letters with its reason.
+"""Stores batches of measurements in the lake, as columns; what cannot be read goes to the dead letters with its reason.
 
-The topic rule hands over `{payload: base64, device: from the topic, received: milliseconds since 1970}`. A batch always
-gets the same key, so that a second delivery overwrites the first with the same bytes. An error of AWS is raised: Lambda
-tries again, and then puts the event into the dead letter queue itself.
+Two ways lead here (docs/adr/0010). Of a small fleet the topic rule hands over every batch by itself: `{payload: base64,
+device: from the topic, received: milliseconds since 1970, certificate: fingerprint}`. Of a large one it puts the same
+into a Kinesis stream, and Lambda hands over what gathered there, many batches at once. A batch always gets the same
+key, and the file that lies there first stays: a second delivery changes nothing. An error of AWS is raised: Lambda
+tries again, and then tells the dead letter queue itself.
 
-Needs: s3:PutObject on `measurements/`; sqs:SendMessage on the dead letter queue; cloudwatch:PutMetricData.
+With `replay` in its event a batch that is refused again makes no second letter: the answer says why, to whoever sent it
+(`fleet lake replay`).
+
+Needs: s3:PutObject on `measurements/`; dynamodb:BatchGetItem on the manifest; sqs:SendMessage on the dead letter queue;
+cloudwatch:PutMetricData.
 """
 
-import base64
-import binascii
-import gzip
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from functions.clients import client
+from functions.delivery import Delivery, read_delivery, read_record
+from functions.lake_files import LakeFile, lake_files
 from functions.log import log
-from functions.metrics import count
-from protocol.measurement import Batch, ClockQuality
-from protocol.telemetry import BatchRefusedError, decode_batch
+from functions.metrics import report
+from functions.models import Models
+from protocol.telemetry import BatchRefusedError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -29,9 +37,8 @@ if TYPE_CHECKING:
 
 STORED = "BatchesStored"
 REJECTED = "BatchesRejected"
-PREFIX = "measurements"
-NO_DAY = "unknown"
-"""The partition of batches whose device has no clock: no day is better than a wrong one."""
+STORED_ALREADY = 412
+"""S3's answer to `If-None-Match` where the object is there (S3 User Guide, conditional writes)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +48,7 @@ class Cloud:
     s3: "S3Client"
     sqs: "SQSClient"
     cloudwatch: "CloudWatchClient"
+    models: Models
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,7 @@ class Settings:
     """The function's environment variables."""
 
     lake_bucket: str
+    manifest_table: str
     dead_letter_queue_url: str
     environment: str
 
@@ -56,78 +65,91 @@ class Settings:
         """The settings in `variables`; `KeyError` names the one that is missing."""
         return cls(
             lake_bucket=variables["LAKE_BUCKET"],
+            manifest_table=variables["MANIFEST_TABLE"],
             dead_letter_queue_url=variables["DEAD_LETTER_QUEUE_URL"],
             environment=variables["ENVIRONMENT"],
         )
 
 
-def handler(event: Mapping[str, Any], _context: object) -> dict[str, str]:
-    """What Lambda calls with the topic rule's event."""
-    cloud = Cloud(s3=client("s3"), sqs=client("sqs"), cloudwatch=client("cloudwatch"))
-    return ingest(event, cloud=cloud, settings=Settings.read(os.environ))
+@dataclass(frozen=True)
+class Refusal:
+    """An event that holds no batch, and why."""
+
+    event: Mapping[str, Any]
+    reason: str
 
 
-def ingest(event: Mapping[str, Any], *, cloud: Cloud, settings: Settings) -> dict[str, str]:
-    """Stores or rejects one batch; the answer is what was logged."""
-    try:
-        batch = read_event(event)
-    except BatchRefusedError as error:
-        return _reject(event, str(error), cloud, settings)
-    key = object_key(batch)
-    cloud.s3.put_object(
-        Bucket=settings.lake_bucket,
-        Key=key,
-        Body=gzip.compress("".join(lines(batch)).encode(), mtime=0),
-        ContentType="application/x-ndjson",
-        ContentEncoding="gzip",
+def handler(event: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """What Lambda calls, with the topic rule's event or with records of the stream."""
+    settings = Settings.read(os.environ)
+    cloud = Cloud(
+        s3=client("s3"), sqs=client("sqs"), cloudwatch=client("cloudwatch"), models=_models(settings.manifest_table)
     )
-    count(cloud.cloudwatch, environment=settings.environment, metric=STORED)
-    said = {"outcome": "stored", "device": batch.device, "key": key}
-    log("batch", **said, measurements=batch.measurements)
-    return said
+    return ingest(event, cloud=cloud, settings=settings)
 
 
-def read_event(event: Mapping[str, Any]) -> Batch:
-    """The batch in a rule's event, sent by the device whose topic it came on; else `BatchRefusedError`."""
-    try:
-        wire = base64.b64decode(str(event["payload"]), validate=True)
-        topic_device = event["device"]
-    except KeyError as error:
-        raise BatchRefusedError(f"the event has no {error}; does the rule select payload and device?") from error
-    except binascii.Error as error:
-        raise BatchRefusedError(f"the payload is not base64: {error}") from error
-    batch = decode_batch(wire)
-    if batch.device != topic_device:
-        raise BatchRefusedError(f"a batch of {batch.device} on the topic of {topic_device}")
-    return batch
+@cache
+def _models(table: str) -> Models:
+    return Models(client("dynamodb"), table)
 
 
-def object_key(batch: Batch) -> str:
-    """Where the batch lies in the lake: by the day its first row was sampled, in UTC."""
-    day = NO_DAY if batch.clock is ClockQuality.UNKNOWN else batch.rows[0].time.date().isoformat()
-    return f"{PREFIX}/day={day}/{batch.device}-{batch.epoch}-{batch.first}-{batch.last}.json.gz"
+def ingest(event: Mapping[str, Any], *, cloud: Cloud, settings: Settings) -> dict[str, Any]:
+    """Store or reject what the event holds; the answer is what was logged.
 
-
-def lines(batch: Batch) -> Iterator[str]:
-    """The batch as JSON lines, one a measurement; a value stays the exact decimal that was sent, as text."""
-    common = {
-        "device": batch.device,
-        "epoch": batch.epoch,
-        "firmware": batch.firmware,
-        "boot_count": batch.boot_count,
-        "clock": batch.clock.name.lower(),
+    Letters come after what is stored, so that none is written again because storing failed.
+    """
+    records = event.get("Records")
+    deliveries, refusals = _read([event] if records is None else records, is_stream=records is not None)
+    certificates = {delivery.certificate for delivery in deliveries if delivery.certificate}
+    files = lake_files(deliveries, cloud.models.find(certificates))
+    is_new = [_store(file, cloud, settings) for file in files]
+    if not event.get("replay"):
+        for refusal in refusals:
+            letter = json.dumps({"reason": refusal.reason, "event": refusal.event}, default=str)
+            cloud.sqs.send_message(QueueUrl=settings.dead_letter_queue_url, MessageBody=letter)
+    counted = {STORED: len(deliveries) if any(is_new) else 0, REJECTED: len(refusals)}
+    if any(counted.values()):
+        report(
+            cloud.cloudwatch,
+            environment=settings.environment,
+            values={metric: value for metric, value in counted.items() if value},
+        )
+    said = {
+        "outcome": "rejected" if refusals else "stored",
+        "batches": len(deliveries),
+        "readings": sum(file.readings for file in files),
+        "keys": [file.key for file in files],
+        "reasons": [refusal.reason for refusal in refusals],
     }
-    for row in batch.rows:
-        moment = {"sequence": row.sequence, "time": row.time.isoformat(timespec="milliseconds")}
-        for reading in row.readings:
-            measured = {"channel": reading.channel, "value": f"{reading.value:f}", "unit": reading.unit}
-            yield json.dumps(common | moment | measured) + "\n"
-
-
-def _reject(event: Mapping[str, Any], reason: str, cloud: Cloud, settings: Settings) -> dict[str, str]:
-    letter = json.dumps({"reason": reason, "event": event}, default=str)
-    cloud.sqs.send_message(QueueUrl=settings.dead_letter_queue_url, MessageBody=letter)
-    count(cloud.cloudwatch, environment=settings.environment, metric=REJECTED)
-    said = {"outcome": "rejected", "device": str(event.get("device")), "reason": reason}
-    log("batch", **said)
+    log("ingested", **said, new_files=sum(is_new), devices=sorted({each.envelope.device for each in deliveries})[:5])
     return said
+
+
+def _read(events: Sequence[Mapping[str, Any]], *, is_stream: bool) -> tuple[list[Delivery], list[Refusal]]:
+    deliveries, refusals = [], []
+    for each in events:
+        event = each
+        try:
+            if is_stream:
+                event = read_record(each)
+            deliveries.append(read_delivery(event))
+        except BatchRefusedError as error:
+            refusals.append(Refusal(event, str(error)))
+    return deliveries, refusals
+
+
+def _store(file: LakeFile, cloud: Cloud, settings: Settings) -> bool:
+    """Put the file where none is; whether it was new."""
+    try:
+        cloud.s3.put_object(
+            Bucket=settings.lake_bucket,
+            Key=file.key,
+            Body=file.content,
+            ContentType="application/vnd.apache.parquet",
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != STORED_ALREADY:
+            raise
+        return False
+    return True

@@ -20,6 +20,9 @@ table within moments and cannot be read consistently (DynamoDB), so the registra
 MANIFEST_DEVICE_KEY = "device"
 """The partition key of that index, a string: the field `device` of an entry."""
 
+MANIFEST_MODEL = "model"
+"""The field `model` of an entry, for who asks for nothing else."""
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 

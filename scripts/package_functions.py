@@ -24,7 +24,7 @@ ARCHIVES = ROOT / "build" / "functions"
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "registrar": ("cryptography",),
-    "ingest": ("cbor2", "zstandard"),
+    "ingest": ("arro3-core", "arro3-io", "cbor2", "zstandard"),
     "authority_expiry": ("cryptography",),
     "route_sweep": ("tenacity",),
 }

@@ -70,7 +70,9 @@ DOCUMENTS = (
     Written(
         "ingest_policy",
         Kind.ROLE,
-        lake.ingest_policy(function="flotilla-dev-ingest", bucket=BUCKET, queue_arn=QUEUE, **PLACE),
+        lake.ingest_policy(
+            function="flotilla-dev-ingest", bucket=BUCKET, manifest_table_arn=TABLE, queue_arn=QUEUE, **PLACE
+        ),
     ),
     Written(
         "registrar_policy",
