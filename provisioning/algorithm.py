@@ -7,6 +7,7 @@ each table (docs/adr/0012).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -83,6 +84,12 @@ class Algorithm(StrEnum):
         """Its AlgorithmIdentifier in DER."""
         return _FACTS[self].identifier
 
+    def digest(self, message: bytes) -> bytes:
+        """The hash of `message` that is signed: all that travels to KMS and to most HSMs."""
+        digest = hashes.Hash(_FACTS[self].hash)
+        digest.update(message)
+        return digest.finalize()
+
     def sign(self, key: PrivateKey, message: bytes) -> bytes:
         """The signature over `message`, as an X.509 certificate carries it; for ECDSA in DER (RFC 3279, 2.2.3)."""
         digest = _FACTS[self].hash
@@ -111,7 +118,7 @@ class Facts:
     identifier: bytes
     kms_key_spec: str
     """AWS KMS, CreateKey."""
-    kms_signing_algorithm: str
+    kms_signing_algorithm: Literal["ECDSA_SHA_256", "ECDSA_SHA_384", "RSASSA_PKCS1_V1_5_SHA_256"]
     """AWS KMS, Sign."""
     pkcs11_mechanism: str
     """PKCS#11 v3.0: the mechanism that takes the message's digest (ECDSA) or the message (RSA)."""

@@ -19,19 +19,25 @@ def to_be_signed(builder: x509.CertificateBuilder, algorithm: Algorithm = Algori
     The library gives these bytes only with a signature, so a throw-away key makes one. Nothing of that key is in
     them: a TBSCertificate names the algorithm and the issuer, and those the builder was told.
     """
-    return builder.sign(_throw_away_key(algorithm), algorithm.facts.hash).tbs_certificate_bytes
+    return builder.sign(throw_away_key(algorithm), algorithm.facts.hash).tbs_certificate_bytes
 
 
 def certify(tbs: bytes, signer: Signer) -> x509.Certificate:
     """The certificate of `tbs`, signed and verified; `StationError` when the signature is not the signer's."""
+    return x509.load_der_x509_certificate(signed(tbs, signer))
+
+
+def signed(tbs: bytes, signer: Signer) -> bytes:
+    """`tbs` with its signature in DER, as certificates and revocation lists alike have it (RFC 5280, 4.1 and 5.1)."""
     public_key = signer.public_key()
     algorithm = Algorithm.of(public_key)
     signature = signer.sign(tbs)
     if not algorithm.is_signature(signature, tbs, public_key):
         raise StationError("the signer gave a signature that its public key does not verify; try again")
-    return x509.load_der_x509_certificate(sequence(tbs, algorithm.identifier, bit_string(signature)))
+    return sequence(tbs, algorithm.identifier, bit_string(signature))
 
 
 @cache
-def _throw_away_key(algorithm: Algorithm) -> PrivateKey:
+def throw_away_key(algorithm: Algorithm) -> PrivateKey:
+    """A key that nobody keeps, where the library wants a signature and we want only what would be signed."""
     return algorithm.key_type.generate()

@@ -10,12 +10,14 @@ from cryptography import x509
 from provisioning.algorithm import PublicKey
 from provisioning.ceremony import ROOT_KEY_FILE, Room, hold
 from provisioning.cloud import Cloud
+from provisioning.commands.authorities import key_label, station_hsm
 from provisioning.commands.options import AsJson, OutputsFile, now, outputs_of
 from provisioning.commands.telling import errors_told, tell_rows
 from provisioning.factory_file import FactoryFile
 from provisioning.kms_keys import kms_signer
 from provisioning.kms_signer import KmsSigner
 from provisioning.passphrase import PASSPHRASE_VARIABLE, Passphrase, given_passphrase, kept_passphrase
+from provisioning.pkcs11_signer import make_or_find_key
 from provisioning.read_factory import read_factory
 from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey
 from stacks.load import AUTHORITIES
@@ -40,7 +42,7 @@ def ceremony(
                 factory=factory,
                 out=out or AUTHORITIES / plan.environment,
                 root_passphrase=_passphrase(plan, factory),
-                held_keys=_kms_keys(plan, outputs),
+                held_keys={**_kms_keys(plan, outputs), **_hsm_keys(plan, factory)},
                 domain=environment.domain,
                 gateway_signer=_gateway_signer(plan, outputs),
                 now=now(),
@@ -65,6 +67,18 @@ def _kms_keys(plan: FactoryFile, path: Path | None) -> dict[str, PublicKey]:
     wanted = [name for name, authority in plan.authorities.items() if authority.key is AuthorityKey.KMS]
     cloud = Cloud.from_environment()
     return {name: kms_signer(name, outputs, path, cloud).public_key() for name in wanted}
+
+
+def _hsm_keys(plan: FactoryFile, factory: Path) -> dict[str, PublicKey]:
+    """Of the authorities whose key is in this machine's HSM: made there if need be."""
+    wanted = [(name, each) for name, each in plan.authorities.items() if each.key is AuthorityKey.PKCS11]
+    if not wanted:
+        return {}
+    hsm = station_hsm(factory)
+    return {
+        name: make_or_find_key(hsm, key_label(plan.environment, name), each.algorithm.key_type).public_key()
+        for name, each in wanted
+    }
 
 
 def _gateway_signer(plan: FactoryFile, path: Path | None) -> KmsSigner | None:

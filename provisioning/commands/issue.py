@@ -1,16 +1,12 @@
 """`python -m provisioning issue`: one identity for one device."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography import x509
 
 from protocol.bundle import KEY_FILE
-from provisioning.authority import IssuingAuthority, read_certificate
-from provisioning.ceremony import ROOT_CERTIFICATE_FILE, authority_key_path
-from provisioning.cloud import Cloud
+from provisioning.commands.authorities import open_authority
 from provisioning.commands.options import (
     AsJson,
     Device,
@@ -20,24 +16,19 @@ from provisioning.commands.options import (
     Stack,
     factory_of,
     now,
-    outputs_of,
 )
 from provisioning.commands.telling import errors_told, tell
 from provisioning.durable import make_folder
 from provisioning.errors import RefusedError
-from provisioning.file_signer import FileSigner
 from provisioning.hand_over import check_folder, hand_over
 from provisioning.issue import issue as issue_identity
-from provisioning.key_file import make_or_read_device_key, read_authority_key
-from provisioning.kms_keys import kms_signer
+from provisioning.key_file import make_or_read_device_key
 from provisioning.ledger.ledger import Ledger
 from provisioning.order import Order
-from provisioning.passphrase import read_kept_passphrase
 from provisioning.request import MAX_CSR_BYTES, Request
 from provisioning.serials import serials_of
-from provisioning.signer import Signer
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
-from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey, CaCertificate, Environment
+from stacks.environment import GATEWAY_AUTHORITY
 from stacks.load import AUTHORITIES, find_ca_certificates
 
 
@@ -74,7 +65,7 @@ def issue(
         certificates = find_ca_certificates(environment, authorities or AUTHORITIES / stack, today=now().date())
         if (gateway := certificates.get(GATEWAY_AUTHORITY)) is not None:
             anchors += gateway.pem.encode("ascii")
-        ready = _authority(environment, order.authority, factory, certificates, outputs)
+        ready = open_authority(environment, order.authority, factory, certificates, outputs)
         request = _request(order, csr, out)
         with Ledger.open(factory, environment.name, create=True) as ledger:
             identity = issue_identity(
@@ -112,34 +103,3 @@ def _request(order: Order, csr: Path | None, out: Path) -> Request:
     return Request.from_csr(
         pem, device=order.device, model=order.model, authority=order.authority, key_type=order.key_type
     )
-
-
-def _authority(
-    environment: Environment,
-    name: str,
-    factory: Path,
-    certificates: Mapping[str, CaCertificate],
-    outputs: Path | None,
-) -> IssuingAuthority:
-    found = certificates.get(name)
-    if found is None:
-        raise RefusedError(
-            f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
-            f"of certificates as --authorities"
-        )
-    return IssuingAuthority.ready(
-        name=name,
-        certificate=x509.load_pem_x509_certificate(found.pem.encode("ascii")),
-        signer=_signer(environment, name, factory, outputs),
-        root=read_certificate(factory / ROOT_CERTIFICATE_FILE),
-        now=now(),
-    )
-
-
-def _signer(environment: Environment, name: str, factory: Path, outputs: Path | None) -> Signer:
-    if environment.authorities[name].key is AuthorityKey.KMS:
-        known = None if outputs is None else outputs_of(environment.name, outputs)
-        return kms_signer(name, known, outputs, Cloud.from_environment())
-    if environment.authorities[name].key is AuthorityKey.PKCS11:
-        raise RefusedError(f"authority {name}: its key is in an HSM, which `issue` cannot reach; issue at its station")
-    return FileSigner(read_authority_key(authority_key_path(factory, name), read_kept_passphrase(factory)))

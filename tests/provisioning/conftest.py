@@ -1,4 +1,5 @@
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from local.deployment import Deployment
 from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory
+from tests.provisioning.token import SoftToken
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,14 @@ def factory(opened_factory: Factory, tmp_path: Path) -> Factory:
 @pytest.fixture
 def connected(factory: Factory, dev_desk: Deployment) -> Connected:
     return Connected(factory, dev_desk)
+
+
+@pytest.fixture(scope="session")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
+    """A token for the whole session: PKCS#11 modules are loaded once in a process."""
+    made = SoftToken(tmp_path_factory.mktemp("token"))
+    made.initialise()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made.variables.items():
+            patch.setenv(name, value)
+        yield made

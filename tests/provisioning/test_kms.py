@@ -4,13 +4,8 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from provisioning.errors import CloudError, RefusedError
-from provisioning.file_signer import FileSigner
 from provisioning.kms_signer import KmsSigner
-from provisioning.signer import Signer
 from stacks.outputs import Outputs
 from tests.provisioning.connected import BOTH_LINES, UNREACHABLE, Connected
 from tests.provisioning.factory import provisioning
@@ -24,26 +19,6 @@ def kms_signer(connected: Connected) -> KmsSigner:
     assert authority.key_arn is not None
     assert authority.key_region is not None
     return KmsSigner.of(connected.client("kms", authority.key_region), authority.key_arn)
-
-
-@pytest.mark.parametrize("kind", ["file", "kms"])
-def test_every_signer_signs_so_that_its_public_key_verifies(kind: str, connected: Connected) -> None:
-    signer: Signer = FileSigner(p256()) if kind == "file" else kms_signer(connected)
-    public_key = signer.public_key()
-    assert isinstance(public_key, ec.EllipticCurvePublicKey)
-    assert isinstance(public_key.curve, ec.SECP256R1)
-    for message in (b"", b"a certificate", bytes(100_000)):
-        public_key.verify(signer.sign(message), message, ec.ECDSA(hashes.SHA256()))
-
-
-def test_a_kms_key_that_is_none_of_ours_is_refused(connected: Connected) -> None:
-    kms = connected.client("kms", "eu-north-1")
-    with pytest.raises(CloudError, match="kms:GetPublicKey of alias/nothing"):
-        KmsSigner.of(kms, "alias/nothing")
-    for spec, usage in (("RSA_2048", "SIGN_VERIFY"), ("ECC_NIST_P384", "SIGN_VERIFY")):
-        arn = kms.create_key(KeySpec=spec, KeyUsage=usage)["KeyMetadata"]["Arn"]
-        with pytest.raises(RefusedError, match="is no ECC_NIST_P256 key"):
-            KmsSigner.of(kms, arn)
 
 
 def test_an_authority_in_kms_is_made_once_and_issues(connected: Connected) -> None:
