@@ -3,10 +3,11 @@
 Exit codes: 0 done, 2 bad input, 3 could not connect or deliver.
 """
 
+import asyncio
 import json
-import random
-import time
-from datetime import UTC, datetime, timedelta
+import signal
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,10 +15,15 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from device.agent import Agent, CannotConnectError, Settings
+from device.agent import Agent, CannotConnectError
+from device.assembly import BUFFER_BYTES, assemble, surroundings_of
+from device.buffer.capacity import MIN_BYTES
 from device.enrolment import EnrolmentError, make_request
+from device.link import Credentials
 from device.resolution import HostPort
-from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, read_bundle
+from device.settings import Settings
+from device.surroundings import Emit, utc_now
+from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
 from protocol.traffic import ROUTE_WATCH
 
@@ -55,62 +61,70 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     proxy: Annotated[str | None, typer.Option(help="HOST:PORT of an HTTP CONNECT proxy.")] = None,
     dns: Annotated[str | None, typer.Option(help="ADDRESS:PORT of a resolver other than the machine's.")] = None,
     batches: Annotated[int | None, typer.Option(min=1, help="Stop after so many acknowledged batches.")] = None,
-    rows: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows a batch; else 45 + random(30) s.")] = None,
-    sample_every: Annotated[float, typer.Option(min=0.01, max=3600, help="Seconds between two rows.")] = 1.0,
+    rows: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows a batch; else what the window says.")] = None,
+    sample_every: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=3600, help="Seconds between two rows, whatever the configuration says."),
+    ] = None,
     watch_route_every: Annotated[
         float, typer.Option(min=1, max=86400, help="Seconds between two looks at where its own name leads.")
     ] = ROUTE_WATCH.total_seconds(),
     attempts: Annotated[
         int | None, typer.Option(min=1, help="Failures in a row before it gives up; else never.")
     ] = None,
+    buffer_bytes: Annotated[
+        int, typer.Option(min=MIN_BYTES, help="The most its buffer takes of the disk.")
+    ] = BUFFER_BYTES,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Connect by the device's own name and deliver measurements."""
+    emit = _print_json if as_json else _print_line
     try:
         settings = Settings(
-            folder=bundle,
-            key=key or bundle / KEY_FILE,
+            credentials=Credentials(bundle / CHAIN_FILE, key or bundle / KEY_FILE, bundle / TRUST_ANCHORS_FILE),
             proxy=HostPort.parse(proxy) if proxy else None,
-            resolver=HostPort.parse(dns) if dns else None,
             batches=batches,
             rows=rows,
-            sample_every=timedelta(seconds=sample_every),
+            sample_every=timedelta(seconds=sample_every) if sample_every else None,
             watch_route_every=timedelta(seconds=watch_route_every),
             attempts=attempts,
         )
+        resolver = HostPort.parse(dns) if dns else None
     except ValueError as error:
         raise _refuse(str(error)) from None
-    emit = _print_json if as_json else _print_line
-    agent = Agent(
-        bundle=_read(settings),
-        settings=settings,
-        emit=emit,
-        clock=lambda: datetime.now(UTC),
-        random=random.random,
-        sleep=time.sleep,
-    )
+    agent = _put_together(bundle, settings, resolver, buffer_bytes, emit)
     try:
-        emit(agent.run())
+        emit(asyncio.run(_work(agent)))
     except CannotConnectError as error:
         raise _refuse(f"{agent.bundle.device}: gave up after {attempts} attempts: {error}", NOT_DELIVERED) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    finally:
+        agent.store.close()
 
 
-def _read(settings: Settings) -> Bundle:
+async def _work(agent: Agent) -> dict[str, Any]:
+    """Run, and end in order when asked to; what is not delivered then, the next start delivers."""
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(asked, agent.stop)
+    return await agent.run()
+
+
+def _put_together(folder: Path, settings: Settings, resolver: HostPort | None, buffer_bytes: int, emit: Emit) -> Agent:
+    credentials = settings.credentials
     try:
-        bundle = read_bundle(settings.folder)
+        for path in (credentials.chain, credentials.key, credentials.trust_anchors):
+            if (folder / BUNDLE_FILE).is_file() and not path.is_file():
+                raise _refuse(f"{path}: there is no such file; the agent cannot prove who it is, or check who answers")
+        surroundings = surroundings_of(settings, clock=utc_now, resolver=resolver)
+        return assemble(folder, settings, surroundings, emit=emit, buffer_bytes=buffer_bytes)
     except OSError as error:
         raise _refuse(f"{error.filename}: {error.strerror}; give the folder that `provisioning issue` wrote") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise _refuse(f"{settings.folder / BUNDLE_FILE}: {where}: {first['msg']}; issue the bundle again") from None
-    for path in (settings.folder / CHAIN_FILE, settings.key, settings.folder / TRUST_ANCHORS_FILE):
-        if not path.is_file():
-            raise _refuse(f"{path}: there is no such file; the agent cannot prove who it is, or check who answers")
-    return bundle
+        raise _refuse(f"{folder / BUNDLE_FILE}: {where}: {first['msg']}; issue the bundle again") from None
+    except ValueError as error:
+        raise _refuse(f"{credentials.chain}: is no certificate: {error}; issue the bundle again") from None
 
 
 def _print_json(event: dict[str, Any]) -> None:
@@ -118,7 +132,14 @@ def _print_json(event: dict[str, Any]) -> None:
 
 
 def _print_line(event: dict[str, Any]) -> None:
-    typer.echo(_LINES[event["event"]](event))
+    line = _LINES.get(event["event"])
+    typer.echo(line(event) if line else _plain(event))
+
+
+def _plain(event: dict[str, Any]) -> str:
+    """An event that needs no sentence of its own."""
+    rest = ", ".join(f"{name} {value}" for name, value in event.items() if name != "event")
+    return f"{event['event'].replace('_', ' '):<13} {rest}"
 
 
 def _cause(event: dict[str, Any]) -> str:
@@ -126,17 +147,24 @@ def _cause(event: dict[str, Any]) -> str:
     return "failed" if event["was_ever_admitted"] else "not yet"
 
 
-_LINES = {
+_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
     "resolved": lambda e: "resolved      " + " -> ".join(e["chain"]),
     "trusted": lambda e: f"server        is trusted, {e['tls']}, {e['cipher']}",
     "connected": lambda e: f"connected     to {e['server_name']}",
     "moved": lambda e: f"moved         from {e['from']} to {e['to']}: its name leads there now",
     "route_unknown": lambda e: f"stays         at {e['server_name']}: {e['reason']}",
+    "summoned": lambda _e: "told to move  it looks up where it belongs",
+    "unheard": lambda e: (
+        f"unheard       rows {e['first']} to {e['last']}: nobody subscribed to them; again in {e['retry_in_seconds']} s"
+    ),
     "failed": lambda e: f"{_cause(e):<13} {e['reason']}; again in {e['retry_in_seconds']} s",
     "acknowledged": lambda e: (
         f"acknowledged  rows {e['first']} to {e['last']}: {e['measurements']} measurements in {e['bytes']} bytes"
     ),
-    "summary": lambda e: f"done          {e['batches']} batches of {e['device']} delivered to {e['server_name']}",
+    "summary": lambda e: (
+        f"done          {e['batches']} batches of {e['device']} delivered to {e['server_name']}; "
+        f"{e['waiting_rows']} rows wait for the next start"
+    ),
 }
 
 if __name__ == "__main__":

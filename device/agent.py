@@ -1,166 +1,246 @@
-"""The agent: sample on its own clock, resolve, connect, deliver; again, until what was asked for is delivered.
+"""The agent: sample on its own clock, resolve, connect, deliver; again, for as long as the device lives.
 
-Every wait is `protocol.traffic`'s; clock, randomness and sleep are arguments. What happens is told as events: plain
-dictionaries with a name under `event`, for a person or a program to read. Rows that were not acknowledged stay in
-memory and go first after a reconnect, as the same batch, so that a lake that has it already only writes it again; the
-durable buffer takes their place later.
+Two halves that know little of each other. The sampler writes rows into the buffer and never waits for a network; the
+sender empties the buffer while there is a connection. Between them stands `RowStore`, and it alone decides what a power
+cut costs. Every wait is `protocol.traffic`'s; what the world gives is `Surroundings`. What happens is told as events:
+plain dictionaries with a name under `event`, for a person or a program to read.
 
-A connected device looks its own name up now and then. When it leads to another server, the device finishes its batch,
-says DISCONNECT and goes there: nobody has to cut it off. One that is cut off goes where its name leads then.
+A connected device looks its own name up now and then, and when it is told to move. When it leads to another server, the
+device finishes the batch on its way, says DISCONNECT and goes there: nobody has to cut it off.
+
+One event loop runs one agent or thousands.
 """
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from pathlib import Path
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from device.agent_state import AgentState, remember_admission, start
-from device.connection import (
-    NO_MATCHING_SUBSCRIBERS,
-    Connection,
-    ConnectionFailedError,
-    Credentials,
-    NotAcknowledgedError,
-    connect,
-)
-from device.preflight import PreflightError, check_tls
-from device.resolution import HostPort, ResolutionError, resolve_route
-from device.sampler import sample
-from protocol.bundle import CHAIN_FILE, TRUST_ANCHORS_FILE, Bundle
-from protocol.measurement import Batch, ClockQuality, Row
-from protocol.telemetry import encode_batch
-from protocol.traffic import (
-    ROUTE_WATCH,
-    STABLE_AFTER,
-    Random,
-    dismissed_delay,
-    publish_delay,
-    retry_delay,
-    route_watch_delay,
-)
+from device.agent_state import remember_admission, start
+from device.buffer.row import Priority
+from device.configuration import Configuration
+from device.link import Call, ConnectionFailedError, Link, Message, NotAcknowledgedError
+from device.preflight import PreflightError
+from device.resolution import ResolutionError
+from device.row_store import RowStore
+from device.sampler import Sampler
+from device.sender import Sender
+from device.settings import Settings
+from device.shelf import Shelf
+from device.surroundings import Emit, Source, Surroundings
+from protocol.bundle import Bundle
+from protocol.topics import command_topic
+from protocol.traffic import STABLE_AFTER, dismissed_delay, retry_delay, route_watch_delay
 
 FIRMWARE = "1.0.0"
 """This agent's own version, as it stands in every batch."""
-MAX_WAITING_ROWS = 3_600
-"""An hour at a row a second, about 1 MiB; beyond it the oldest go, and the summary says how many."""
+MOVE_COMMAND = "move"
+"""The command that says: look your name up now, and go where it leads."""
+STOP_SECONDS = 10.0
+"""How long a device that is stopped goes on delivering what waits; the rest stays in the store."""
+LEAVE_SECONDS = 10.0
+"""How long a device that leaves waits for the answer to the batch on its way; without it, it is sent again there."""
 END_SECONDS = 1.0
 """How long an unacknowledged batch waits to learn why the connection ended; the library tells both at about once."""
-
-Emit = Callable[[dict[str, Any]], None]
 
 
 class CannotConnectError(Exception):
     """Every attempt failed; the message is the last one's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What one run of the agent is asked to do."""
+@dataclass(frozen=True, slots=True)
+class Parting:
+    """Why a session is over."""
 
-    folder: Path
-    key: Path
-    proxy: HostPort | None = None
-    resolver: HostPort | None = None
-    batches: int | None = None
-    """Stop after so many acknowledged batches; nothing means never."""
-    rows: int | None = None
-    """Rows a batch; nothing means as many as are sampled in the schedule's 45 + random(30) seconds."""
-    sample_every: timedelta = timedelta(seconds=1)
-    watch_route_every: timedelta = ROUTE_WATCH
-    """Between two looks at where the own name leads, while connected; the jitter comes on top."""
-    attempts: int | None = None
-    """Failures in a row before giving up; nothing means never, as in the field."""
+    reason: str = ""
+    """What failed; nothing when this side chose to go."""
+    was_dismissed: bool = False
 
 
-@dataclass
 class Agent:
     """One device at work."""
 
-    bundle: Bundle
-    settings: Settings
-    emit: Emit
-    clock: Callable[[], datetime]
-    random: Random
-    sleep: Callable[[float], None]
-    waiting: deque[Row] = field(default_factory=deque)
-    in_flight: int = 0
-    """Rows at the front of `waiting` that were sent and not acknowledged."""
-    sequence: int = 0
-    dropped_rows: int = 0
-    delivered: int = 0
-    unheard: int = 0
-    failures: int = 0
-    """In a row; a connection that lasted `STABLE_AFTER` ends the row."""
-    dismissed_at: datetime | None = None
-    """When a cluster last sent it away."""
-    server_name: str = ""
-    """Where the device's name led last."""
+    __slots__ = (
+        "_dismissed_at",
+        "_stopping",
+        "_summons",
+        "bundle",
+        "emit",
+        "failures",
+        "sampler",
+        "sender",
+        "server_name",
+        "settings",
+        "shelf",
+        "state",
+        "store",
+        "surroundings",
+    )
 
-    def run(self) -> dict[str, Any]:
-        """Work until the batches asked for are acknowledged; the summary. `CannotConnectError` when it gives up."""
-        state = start(self.settings.folder)
-        template = Batch(
-            device=self.bundle.device_id,
-            epoch=int(self.clock().timestamp() * 1000),
+    def __init__(
+        self,
+        *,
+        bundle: Bundle,
+        settings: Settings,
+        surroundings: Surroundings,
+        store: RowStore,
+        shelf: Shelf,
+        source: Source,
+        emit: Emit,
+        configuration: Configuration | None = None,
+    ) -> None:
+        """`store` holds the rows, `shelf` the few small documents that outlive a restart; both are this device's own.
+
+        `configuration`: what it works by until it is told otherwise; nothing means the defaults.
+        """
+        self.bundle, self.settings, self.surroundings, self.emit = bundle, settings, surroundings, emit
+        self.store, self.shelf = store, shelf
+        self.state = start(shelf)
+        self.sampler = Sampler(
+            source=source,
+            store=store,
+            surroundings=surroundings,
+            configuration=configuration or Configuration(),
+            boot_count=self.state.boot_count,
             firmware=FIRMWARE,
-            boot_count=state.boot_count,
-            clock=ClockQuality.SYNCHRONIZED,
-            rows=(),
+            every=settings.sample_every,
+            limit=settings.row_limit,
         )
-        while not self._is_done():
-            try:
-                connection = self._connect()
-            except (ResolutionError, PreflightError, ConnectionFailedError) as error:
-                self._wait_for_retry(state, str(error))
-                continue
-            state = self._session(connection, template, state)
-        return {
-            "event": "summary",
-            "device": self.bundle.device,
-            "server_name": self.server_name,
-            "epoch": template.epoch,
-            "batches": self.delivered,
-            "unheard_batches": self.unheard,
-            "dropped_rows": self.dropped_rows,
-        }
+        self.sender = Sender(
+            bundle=bundle,
+            store=store,
+            sampler=self.sampler,
+            surroundings=surroundings,
+            emit=emit,
+            fixed_rows=settings.rows,
+            batches=None if settings.rows else settings.batches,
+            tells_rows=settings.tells_rows,
+        )
+        self.failures = 0
+        """In a row; a connection that lasted `STABLE_AFTER` ends the row."""
+        self.server_name = ""
+        """Where the device's name led last."""
+        self._dismissed_at: float | None = None
+        self._stopping, self._summons = asyncio.Event(), asyncio.Event()
+        """Set by `stop`; set when the device is told to look where it belongs."""
+
+    async def run(self) -> dict[str, Any]:
+        """Work until the batches asked for are acknowledged, or `stop`; the summary.
+
+        `CannotConnectError` when it gives up. In every case what was measured is in the store.
+        """
+        sampling = asyncio.ensure_future(self.sampler.run())
+        try:
+            while not self._is_done():
+                try:
+                    link = await self._connect()
+                except (ResolutionError, PreflightError, ConnectionFailedError) as error:
+                    await self._wait_for_retry(Parting(str(error)))
+                    continue
+                parting = await self._session(link)
+                if parting.reason and not self._is_done():
+                    await self._wait_for_retry(parting)
+                elif self._summons.is_set():
+                    # Those who are told at once must not arrive at once.
+                    await self._pause(dismissed_delay(self.surroundings.random))
+        finally:
+            sampling.cancel()
+            self.sampler.finish()
+            with suppress(asyncio.CancelledError):
+                await sampling
+        return self._summary()
+
+    def stop(self) -> None:
+        """End in order: measure no more, deliver what waits if the connection at hand allows it soon, and hang up.
+
+        To be called in the event loop.
+        """
+        self._stopping.set()
+        self.sampler.finish()
+        self.sender.hurry()
+        asyncio.get_running_loop().call_later(STOP_SECONDS, self.sender.leave)
 
     def _is_done(self) -> bool:
-        return self.settings.batches is not None and self.delivered >= self.settings.batches
+        if self._stopping.is_set():
+            return True
+        if self.settings.row_limit is not None:
+            return self.sampler.is_finished and not self.sender.waiting
+        return self.settings.batches is not None and self.sender.delivered >= self.settings.batches
 
-    def _session(self, connection: Connection, template: Batch, state: AgentState) -> AgentState:
-        """Deliver over one connection until all is done, it ends, or the name leads elsewhere; then wait if need be."""
-        since = self.clock()
-        look_at = since + self._until_look()
-        failure, moved = None, False
+    async def _connect(self) -> Link:
+        """Where the name leads now, and through the door there."""
+        world = self.surroundings
+        route = await world.resolve(self.bundle.device_id, self.bundle.domain)
+        self.server_name = route.server_name
+        self.emit({"event": "resolved", "chain": route.chain, "server_name": route.server_name})
+        call = Call(
+            server_name=route.server_name,
+            port=self.bundle.port,
+            credentials=self.settings.credentials,
+            client_id=self.bundle.device,
+            keep_alive=self.bundle.keep_alive,
+            session_expiry=self.bundle.session_expiry,
+            proxy=self.settings.proxy,
+        )
+        handshake = await world.check(call)
+        if handshake:
+            self.emit({"event": "trusted", "tls": handshake.tls_version, "cipher": handshake.cipher})
+        link = await world.dial(call, self._hear)
+        self.emit({"event": "connected", "server_name": route.server_name, "is_resumed": link.is_resumed})
+        return link
+
+    async def _session(self, link: Link) -> Parting:
+        """Deliver over one connection until all is done, it ends, or there is somewhere else to be."""
+        since = self.surroundings.monotonic()
+        delivering: asyncio.Future[Any] = asyncio.ensure_future(self._deliver(link))
+        watching: asyncio.Future[Any] = asyncio.ensure_future(self._watch_route())
+        ended: asyncio.Future[Any] = link.ended
         try:
-            while not (self._is_done() or failure or moved):
-                failure = self._gather(connection)
-                if failure is None:
-                    self._deliver(connection, template)
-                    state = remember_admission(self.settings.folder, state, self.server_name)
-                    failure = connection.wait_ended(0)
-                if self.clock() - since >= STABLE_AFTER:
-                    self.failures = 0
-                if failure is None and self.clock() >= look_at:
-                    moved = self._leads_elsewhere()
-                    look_at = self.clock() + self._until_look()
-        except NotAcknowledgedError as error:
-            failure = connection.wait_ended(END_SECONDS) or str(error)
+            await asyncio.wait({delivering, watching, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if self.surroundings.monotonic() - since >= STABLE_AFTER.total_seconds():
+                self.failures = 0
+            if watching.done() and not ended.done():
+                self.sender.leave()
+                await asyncio.wait({delivering, ended}, timeout=LEAVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            return await self._parting(link, delivering)
         finally:
-            connection.close()
-        if not (self._is_done() or moved):
-            self._wait_for_retry(state, failure or "the connection ended", dismissed=connection.was_dismissed)
-        return state
+            for task in (delivering, watching):
+                task.cancel()
+            await asyncio.gather(delivering, watching, return_exceptions=True)
+            await link.close()
 
-    def _until_look(self) -> timedelta:
-        return route_watch_delay(self.random, every=self.settings.watch_route_every)
+    async def _parting(self, link: Link, delivering: "asyncio.Future[None]") -> Parting:
+        failure = delivering.exception() if delivering.done() else None
+        if isinstance(failure, NotAcknowledgedError):
+            await asyncio.wait({link.ended}, timeout=END_SECONDS)
+        elif failure:
+            raise failure
+        if link.ended.done():
+            return Parting(link.ended.result().reason, link.ended.result().was_dismissed)
+        return Parting(str(failure) if failure else "")
 
-    def _leads_elsewhere(self) -> bool:
+    async def _deliver(self, link: Link) -> None:
+        """Listen for commands, and send."""
+        if not link.is_resumed:
+            await link.subscribe(self.bundle.topics.commands)
+        self.state = remember_admission(self.shelf, self.state, self.server_name)
+        await self.sender.deliver(link)
+
+    async def _watch_route(self) -> None:
+        """Return when this device belongs elsewhere, or is told to look for itself."""
+        self._summons.clear()
+        while not self._summons.is_set():
+            delay = route_watch_delay(self.surroundings.random, every=self.settings.watch_route_every)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._summons.wait(), delay.total_seconds())
+            if not self._summons.is_set() and await self._leads_elsewhere():
+                return
+
+    async def _leads_elsewhere(self) -> bool:
         """Whether the own name leads to another server now. A name that cannot be looked up is no reason to leave."""
         try:
-            route = resolve_route(self.bundle.device_id, self.bundle.domain, resolver=self.settings.resolver)
+            route = await self.surroundings.resolve(self.bundle.device_id, self.bundle.domain)
         except ResolutionError as error:
             self.emit({"event": "route_unknown", "reason": str(error), "server_name": self.server_name})
             return False
@@ -169,95 +249,54 @@ class Agent:
         self.emit({"event": "moved", "from": self.server_name, "to": route.server_name})
         return True
 
-    def _connect(self) -> Connection:
-        folder, settings = self.settings.folder, self.settings
-        route = resolve_route(self.bundle.device_id, self.bundle.domain, resolver=settings.resolver)
-        self.server_name = route.server_name
-        self.emit({"event": "resolved", "chain": route.chain, "server_name": route.server_name})
-        anchors = folder / TRUST_ANCHORS_FILE
-        handshake = check_tls(route.server_name, self.bundle.port, trust_anchors=anchors, proxy=settings.proxy)
-        self.emit({"event": "trusted", "tls": handshake.tls_version, "cipher": handshake.cipher})
-        connection = connect(
-            route.server_name,
-            self.bundle.port,
-            Credentials(folder / CHAIN_FILE, settings.key, anchors),
-            client_id=self.bundle.device,
-            proxy=settings.proxy,
-        )
-        self.emit({"event": "connected", "server_name": route.server_name})
-        return connection
+    def _hear(self, message: Message) -> None:
+        """Called by the connection for everything that comes down."""
+        if message.topic == command_topic(self.bundle.device_id, MOVE_COMMAND):
+            self.emit({"event": "summoned", "server_name": self.server_name})
+            self._summons.set()
+        else:
+            self.emit({"event": "unknown_message", "topic": message.topic})
 
-    def _wait_for_retry(self, state: AgentState, reason: str, *, dismissed: bool = False) -> None:
-        """Sample through the delay this failure asks for; `CannotConnectError` when there were enough of them."""
+    async def _wait_for_retry(self, parting: Parting) -> None:
+        """Let pass the time this failure asks for; `CannotConnectError` when there were enough of them."""
         self.failures += 1
         if self.failures == self.settings.attempts:
-            raise CannotConnectError(reason)
-        was_admitted = self.server_name in state.admitted_by
+            raise CannotConnectError(parting.reason)
+        was_admitted = self.server_name in self.state.admitted_by
+        random = self.surroundings.random
         window = self.bundle.reconnect_window
-        delay = retry_delay(self.failures - 1, self.random, was_ever_admitted=was_admitted, window=window)
-        if dismissed and self._may_return_quickly():
-            delay = dismissed_delay(self.random)
-        self.emit(
-            {
-                "event": "failed",
-                "reason": reason,
-                "was_ever_admitted": was_admitted,
-                "retry_in_seconds": round(delay.total_seconds(), 1),
-            }
-        )
-        self._sample_for(delay)
-
-    def _gather(self, connection: Connection) -> str | None:
-        """Sample until the next batch is full; why the connection ended, if it does meanwhile."""
-        if self.in_flight:
-            return connection.wait_ended(0)
-        window = self.settings.rows or max(1, round(publish_delay(self.random) / self.settings.sample_every))
-        while len(self.waiting) < window:
-            self._sample_for(self.settings.sample_every)
-            if not connection.is_open:
-                return connection.wait_ended(0)
-        self.in_flight = window
-        return None
+        delay = retry_delay(self.failures - 1, random, was_ever_admitted=was_admitted, window=window)
+        if parting.was_dismissed and self._may_return_quickly():
+            delay = dismissed_delay(random)
+        told: dict[str, Any] = {"event": "failed", "reason": parting.reason, "was_ever_admitted": was_admitted}
+        self.emit(told | {"retry_in_seconds": round(delay.total_seconds(), 1)})
+        await self._pause(delay)
 
     def _may_return_quickly(self) -> bool:
         """Whether no other dismissal was within `STABLE_AFTER`: who is sent away again and again keeps its place."""
-        last, self.dismissed_at = self.dismissed_at, self.clock()
-        return last is None or self.dismissed_at - last >= STABLE_AFTER
+        last, self._dismissed_at = self._dismissed_at, self.surroundings.monotonic()
+        return last is None or self._dismissed_at - last >= STABLE_AFTER.total_seconds()
 
-    def _deliver(self, connection: Connection, template: Batch) -> None:
-        """Send the batch and wait for its acknowledgement; the rows are forgotten only then."""
-        batch = replace(template, rows=tuple(self.waiting)[: self.in_flight])
-        wire = encode_batch(batch)
-        code = connection.publish(self.bundle.topics.batch, wire)
-        for _ in batch.rows:
-            self.waiting.popleft()
-        self.in_flight = 0
-        self.delivered += 1
-        self.unheard += code == NO_MATCHING_SUBSCRIBERS
-        self.emit(
-            {
-                "event": "acknowledged",
-                "first": batch.first,
-                "last": batch.last,
-                "measurements": batch.measurements,
-                "bytes": len(wire),
-                "rows": [
-                    [row.sequence, row.time.isoformat(), reading.channel, str(reading.value), reading.unit]
-                    for row in batch.rows
-                    for reading in row.readings
-                ],
-            }
-        )
+    async def _pause(self, delay: timedelta) -> None:
+        """Let time pass, unless this side is asked to stop."""
+        waits = [asyncio.ensure_future(self._stopping.wait()), asyncio.ensure_future(self._sleep(delay))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
-    def _sample_for(self, duration: timedelta) -> None:
-        """Go on sampling while time passes, connected or not."""
-        for _ in range(max(1, round(duration / self.settings.sample_every))):
-            moment = self.clock()
-            moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-            self.waiting.append(Row(self.sequence, moment, sample(moment)))
-            self.sequence += 1
-            if len(self.waiting) > MAX_WAITING_ROWS:
-                self.waiting.popleft()
-                self.in_flight = max(0, self.in_flight - 1)
-                self.dropped_rows += 1
-            self.sleep(self.settings.sample_every.total_seconds())
+    async def _sleep(self, delay: timedelta) -> None:
+        await self.surroundings.sleep(delay.total_seconds())
+
+    def _summary(self) -> dict[str, Any]:
+        return {
+            "event": "summary",
+            "device": self.bundle.device,
+            "server_name": self.server_name,
+            "epoch": self.store.epoch + Priority.NORMAL,
+            "batches": self.sender.delivered,
+            "unheard_batches": self.sender.unheard,
+            "dropped_rows": sum(self.store.dropped.values()),
+            "waiting_rows": self.sender.waiting,
+        }

@@ -31,7 +31,7 @@ class WindowContract:
 
 
 @dataclass(frozen=True)
-class Link:
+class Conditions:
     """How sending is now."""
 
     cost: float
@@ -40,16 +40,24 @@ class Link:
     """The share of sends that arrive at the first try."""
 
 
+def age_of_next_batch(contract: WindowContract, conditions: Conditions) -> timedelta:
+    """How old the oldest row of the next batch may become.
+
+    From the freshest to the stalest, in proportion to the cost or the loss of the link, whichever is worse.
+    """
+    dearness = min(1.0, max(0.0, conditions.cost, 1 - conditions.quality))
+    return contract.freshest + (contract.stalest - contract.freshest) * dearness
+
+
 def rows_of_next_batch(
-    contract: WindowContract, link: Link, *, backlog: int, sample_every: timedelta, bytes_a_row: float
+    contract: WindowContract, conditions: Conditions, *, backlog: int, sample_every: timedelta, bytes_a_row: float
 ) -> int:
     """At least 1. `backlog`: rows that wait; `bytes_a_row`: on the wire, as the last batches had it.
 
-    The window grows in proportion from the freshest to the stalest age with the cost or the loss of the link, whichever
-    is worse; a longer backlog is taken whole. Then the contract's rows, then what a message holds, have the last word.
+    As many as are sampled within the age that the link allows; a longer backlog is taken whole. Then the contract's
+    rows, then what a message holds, have the last word.
     """
-    dearness = min(1.0, max(0.0, link.cost, 1 - link.quality))
-    age = contract.freshest + (contract.stalest - contract.freshest) * dearness
+    age = age_of_next_batch(contract, conditions)
     wanted = max(ceil(age / sample_every), backlog)
     bounded = min(max(wanted, contract.min_rows), contract.max_rows)
     return max(1, min(bounded, int(MAX_PAYLOAD_BYTES * PAYLOAD_SHARE / max(bytes_a_row, 1e-6))))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import dns.asyncresolver
 import dns.exception
 import dns.name
 import dns.rdatatype
@@ -18,7 +19,7 @@ class ResolutionError(Exception):
     """The device's name leads nowhere; says which name, and what the resolver answered."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Route:
     """Where a device is sent."""
 
@@ -28,7 +29,7 @@ class Route:
     """The TLS server name to send and verify; also the name to connect to."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HostPort:
     """A host and a port, as options give them."""
 
@@ -44,7 +45,7 @@ class HostPort:
         return cls(host, int(port))
 
 
-def resolve_route(device: DeviceId, domain: str, *, resolver: HostPort | None = None) -> Route:
+async def resolve_route(device: DeviceId, domain: str, *, resolver: HostPort | None = None) -> Route:
     """Look the device's name up, now; nothing is cached here. `resolver`: an IP address and port, else the machine's.
 
     The question is for A: its answer carries the whole CNAME chain, and an address record of the device's own.
@@ -52,7 +53,7 @@ def resolve_route(device: DeviceId, domain: str, *, resolver: HostPort | None = 
     name = device_hostname(device, domain)
     asked = dns.name.from_text(name)
     try:
-        answer = _stub(resolver).resolve(asked, dns.rdatatype.A, raise_on_no_answer=False, search=False)
+        answer = await _stub(resolver).resolve(asked, dns.rdatatype.A, raise_on_no_answer=False, search=False)
     except dns.resolver.NXDOMAIN as error:
         raise ResolutionError(f"{name}: there is no such name; is the domain {domain} deployed?") from error
     except dns.exception.DNSException as error:
@@ -64,8 +65,8 @@ def resolve_route(device: DeviceId, domain: str, *, resolver: HostPort | None = 
     return Route(tuple(chain), server_name(chain, device, domain))
 
 
-def _stub(address: HostPort | None) -> dns.resolver.Resolver:
-    stub = dns.resolver.Resolver(configure=address is None)
+def _stub(address: HostPort | None) -> dns.asyncresolver.Resolver:
+    stub = dns.asyncresolver.Resolver(configure=address is None)
     stub.lifetime = RESOLVE_TIMEOUT_SECONDS
     if address is not None:
         stub.nameservers = [address.host]

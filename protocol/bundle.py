@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.device_id import DeviceId, parse_device_id
-from protocol.traffic import SAFE_RECONNECT_WINDOW, SHORTEST_RECONNECT_WINDOW
+from protocol.keep_alive import LONGEST_KEEP_ALIVE, SHORTEST_KEEP_ALIVE
+from protocol.traffic import KEEP_ALIVE, SAFE_RECONNECT_WINDOW, SHORTEST_RECONNECT_WINDOW
 
 BUNDLE_FILE = "bundle.json"
 CHAIN_FILE = "device.chain.pem"
@@ -24,6 +25,11 @@ MQTT_TLS_PORT = 8883
 """IANA: secure-mqtt."""
 LONGEST_RECONNECT_WINDOW = timedelta(days=1)
 """A device told to wait longer is lost rather than spread."""
+
+SESSION_EXPIRY = timedelta(hours=1)
+"""What AWS IoT Core gives a persistent session by default; a command sent within it still arrives."""
+LONGEST_SESSION_EXPIRY = timedelta(days=7)
+"""AWS IoT Core quota "Maximum persistent session expiry", which may be raised to this."""
 
 
 class Topics(BaseModel):
@@ -53,6 +59,25 @@ class Bundle(BaseModel):
         Field(ge=SHORTEST_RECONNECT_WINDOW.total_seconds(), le=LONGEST_RECONNECT_WINDOW.total_seconds()),
     ] = int(SAFE_RECONNECT_WINDOW.total_seconds())
     """How wide the fleet spreads its return after an outage (`protocol.traffic.reconnect_window`)."""
+
+    keep_alive_seconds: Annotated[
+        int, Field(ge=SHORTEST_KEEP_ALIVE.total_seconds(), le=LONGEST_KEEP_ALIVE.total_seconds())
+    ] = int(KEEP_ALIVE.total_seconds())
+    """How often the device speaks at least; below every timeout on its path (`protocol.keep_alive`)."""
+    session_expiry_seconds: Annotated[int, Field(ge=0, le=LONGEST_SESSION_EXPIRY.total_seconds())] = int(
+        SESSION_EXPIRY.total_seconds()
+    )
+    """How long a broker keeps what it has for a device that is away."""
+
+    @property
+    def keep_alive(self) -> timedelta:
+        """The interval, as a time."""
+        return timedelta(seconds=self.keep_alive_seconds)
+
+    @property
+    def session_expiry(self) -> timedelta:
+        """The session's, as a time."""
+        return timedelta(seconds=self.session_expiry_seconds)
 
     @property
     def reconnect_window(self) -> timedelta:

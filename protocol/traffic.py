@@ -47,6 +47,10 @@ DISMISSED_RETURN = timedelta(seconds=2)
 an administrator's action counts (MQTT 5, section 3.14.2.1: 0x98), which the tools give to few devices a second. A
 cluster that fails or is restarted drops everyone, with another code or none, and then the fleet's window holds."""
 
+UNHEARD_BASE = timedelta(seconds=10)
+UNHEARD_CAP = timedelta(minutes=10)
+"""Between two tries of a batch that the broker took and nobody subscribed to."""
+
 ROUTE_WATCH = timedelta(minutes=5)
 ROUTE_WATCH_JITTER = timedelta(minutes=1)
 """How often a connected device looks its own name up: 5 minutes, a minute more or less. A device that nobody asks to
@@ -54,9 +58,25 @@ leave is in its new cluster within that and the TTL; a fleet of 100,000 makes 33
 resolvers of the world."""
 
 
+def spread(longest: timedelta, random: Random) -> timedelta:
+    """A wait of at most `longest`, of which as large a share is random as in 45 + random(30) seconds: two fifths."""
+    share = PUBLISH_RANDOM / (PUBLISH_FIXED + PUBLISH_RANDOM)
+    return longest * (1 - share + share * random())
+
+
 def publish_delay(random: Random) -> timedelta:
     """How long to wait before the next batch."""
     return PUBLISH_FIXED + PUBLISH_RANDOM * random()
+
+
+def unheard_delay(attempt: int, random: Random) -> timedelta:
+    """The wait before a batch that nobody subscribed to is sent again, number `attempt` (from 0).
+
+    Its lower half is fixed: the connection is fine, so there is no crowd to scatter, and a lake that is being deployed
+    is back within minutes.
+    """
+    bound = min(UNHEARD_CAP, UNHEARD_BASE * (1 << min(attempt, 10)))
+    return bound / 2 + bound / 2 * random()
 
 
 def admission_delay(attempt: int, random: Random) -> timedelta:

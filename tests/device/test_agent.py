@@ -1,13 +1,14 @@
 """The agent against mosquitto: another broker than AWS's, the same device, unchanged."""
 
+import asyncio
 import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,29 @@ import pytest
 from typer.testing import CliRunner
 
 from device.__main__ import app
-from device.agent import Agent, CannotConnectError, Settings
-from device.connection import Connection, ConnectionFailedError, Credentials, Message, NotAcknowledgedError, connect
+from device.agent import CannotConnectError
+from device.assembly import assemble
+from device.link import (
+    Call,
+    ConnectionFailedError,
+    Credentials,
+    Dial,
+    Link,
+    Message,
+    NotAcknowledgedError,
+    OnMessage,
+)
 from device.resolution import HostPort
-from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics, read_bundle
+from device.settings import Settings
+from device.surroundings import Surroundings
+from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics
 from protocol.device_id import parse_device_id
-from protocol.measurement import Batch
+from protocol.measurement import Row
 from protocol.telemetry import decode_batch
 from protocol.topics import batch_topic, command_filter, command_topic
+from tests.device.line import Line, connect
 from tests.device.loopback import Authority, dns_server, dns_server_of, tunnel_to
+from tests.device.working import settings_of, surroundings_for, working
 
 pytestmark = pytest.mark.judge
 
@@ -59,7 +74,7 @@ class Broker:
         (folder / BUNDLE_FILE).write_text(document.model_dump_json())
         return folder
 
-    def connect(self, device: str, proxy: HostPort, messages: list[Message]) -> Connection:
+    def connect(self, device: str, proxy: HostPort, messages: list[Message]) -> Line:
         folder = self.bundle(device)
         files = Credentials(folder / CHAIN_FILE, folder / KEY_FILE, folder / TRUST_ANCHORS_FILE)
         return connect(SERVER, 8883, files, client_id=device, proxy=proxy, on_message=messages.append)
@@ -74,7 +89,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         port = free.getsockname()[1]
     access = folder / "access"
     access.write_text(
-        "pattern write dt/%u/#\npattern read cmd/%u/#\nuser listener\ntopic read dt/#\ntopic write cmd/#\n"
+        "pattern write dt/%u/#\npattern read cmd/%u/#\n"
+        "user listener\ntopic read dt/#\nuser listener2\ntopic write cmd/#\n"
     )
     access.chmod(0o600)
     configuration = folder / "mosquitto.conf"
@@ -112,18 +128,81 @@ def network(broker: Broker, device: str) -> Iterator[tuple[HostPort, HostPort]]:
         yield resolver, proxy
 
 
-def agent(folder: Path, events: list[dict[str, Any]], **options: Any) -> Agent:
-    settings = Settings(
-        **{"folder": folder, "key": folder / KEY_FILE, "sample_every": timedelta(milliseconds=10), **options}
-    )
-    return Agent(
-        bundle=read_bundle(folder),
-        settings=settings,
-        emit=events.append,
-        clock=lambda: datetime.now(UTC),
-        random=lambda: 0.0,
-        sleep=time.sleep,
-    )
+@contextmanager
+def heard_by(broker: Broker, proxy: HostPort, device: str) -> Iterator[list[Message]]:
+    """Everything that a device publishes."""
+    heard: list[Message] = []
+    listener = broker.connect("listener", proxy, heard)
+    listener.subscribe(f"dt/{device}/#")
+    try:
+        yield heard
+    finally:
+        listener.close()
+
+
+class CutOnce:
+    """Opens connections, the first of which is cut with a batch on its way, whose answer never comes."""
+
+    def __init__(self, dial: Dial, after: int) -> None:
+        self.dial, self.left, self.is_cut = dial, after, False
+
+    async def __call__(self, call: Call, on_message: OnMessage) -> Link:
+        link = await self.dial(call, on_message)
+        if not self.is_cut:
+            publish = link.publish
+
+            async def cut(topic: str, payload: bytes) -> int:
+                code = await publish(topic, payload)
+                self.left -= 1
+                if self.left < 0 and not self.is_cut:
+                    self.is_cut = True
+                    await link.close()
+                    raise NotAcknowledgedError("the answer was lost")
+                return code
+
+            return _Wrapped(link, cut)
+        return link
+
+
+class _Wrapped:
+    """A link that publishes in a way of its own."""
+
+    def __init__(self, link: Link, publish: Callable[[str, bytes], Awaitable[int]]) -> None:
+        self.link, self._publish = link, publish
+        self.ended, self.is_resumed, self.subscribe, self.close = (
+            link.ended,
+            link.is_resumed,
+            link.subscribe,
+            link.close,
+        )
+
+    async def publish(self, topic: str, payload: bytes) -> int:
+        return await self._publish(topic, payload)
+
+
+def working_at(folder: Path, resolver: HostPort, **options: Any) -> tuple[Settings, Surroundings]:
+    """Ten milliseconds a row, and no scatter."""
+    settings = settings_of(folder, **{"sample_every": timedelta(milliseconds=10), **options})
+    return settings, replace(surroundings_for(settings, resolver), random=lambda: 0.0)
+
+
+def run(folder: Path, events: list[dict[str, Any]], resolver: HostPort, **options: Any) -> dict[str, Any]:
+    """The summary of a device that works until it is done."""
+    settings, surroundings = working_at(folder, resolver, **options)
+    agent = assemble(folder, settings, surroundings, emit=events.append)
+    try:
+        return asyncio.run(agent.run())
+    finally:
+        agent.store.close()
+
+
+def folded(heard: list[Message]) -> dict[tuple[int, int], Row]:
+    """Every row that came, by epoch and sequence; the same row twice is the same row."""
+    rows: dict[tuple[int, int], Row] = {}
+    for batch in (decode_batch(message.payload) for message in list(heard)):
+        for row in batch.rows:
+            assert rows.setdefault((batch.epoch, row.sequence), row) == row, "a number names one row for ever"
+    return rows
 
 
 def test_batches_reach_another_broker_whole_and_in_order(broker: Broker) -> None:
@@ -132,7 +211,7 @@ def test_batches_reach_another_broker_whole_and_in_order(broker: Broker) -> None
     with network(broker, "device1") as (resolver, proxy):
         listener = broker.connect("listener", proxy, heard)
         listener.subscribe("dt/+/batch")
-        summary = agent(broker.bundle("device1"), events, proxy=proxy, resolver=resolver, batches=3, rows=5).run()
+        summary = run(broker.bundle("device1"), events, resolver, proxy=proxy, batches=3, rows=5)
         _until(lambda: len(heard) == 3)
         listener.close()
     batches = [decode_batch(message.payload) for message in heard]
@@ -147,13 +226,28 @@ def test_batches_reach_another_broker_whole_and_in_order(broker: Broker) -> None
         for reading in row.readings
     ]
     assert [row[:3] for row in told] == [row[:3] for row in arrived]
-    assert summary["unheard_batches"] == 0
+    assert (summary["unheard_batches"], summary["waiting_rows"]) == (0, 0)
 
 
-def test_a_batch_nobody_listens_to_is_counted(broker: Broker) -> None:
+def test_a_batch_nobody_listens_to_is_kept_and_sent_again_until_somebody_does(broker: Broker) -> None:
+    """The broker takes it with 0x10 and throws it away: that is no delivery."""
+    heard: list[Message] = []
+    events: list[dict[str, Any]] = []
+    folder = broker.bundle("device3")
     with network(broker, "device3") as (resolver, proxy):
-        summary = agent(broker.bundle("device3"), [], proxy=proxy, resolver=resolver, batches=1, rows=2).run()
-    assert (summary["batches"], summary["unheard_batches"]) == (1, 1)
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, batches=1, rows=2)
+        with working(folder, settings, surroundings, events) as device:
+            _until(lambda: bool(device.told("unheard")))
+            assert device.agent.sender.waiting == 2
+            listener = broker.connect("listener", proxy, heard)
+            listener.subscribe("dt/device3/batch")
+            device.thread.join(START_SECONDS)
+            _until(lambda: bool(heard))
+            listener.close()
+    assert (device.summary["batches"], device.summary["waiting_rows"]) == (1, 0)
+    assert device.summary["unheard_batches"] == len(device.told("unheard")) >= 1
+    assert device.told("unheard")[0]["retry_in_seconds"] == 5.0, "it does not press those who do not listen"
+    assert len(folded(heard)) == 2
 
 
 def test_a_device_without_a_certificate_of_the_authority_is_not_let_in(broker: Broker) -> None:
@@ -169,7 +263,7 @@ def test_a_command_comes_down_and_another_devices_topic_is_refused(broker: Broke
     heard: list[Message] = []
     device = parse_device_id("device4")
     with network(broker, "device4") as (_resolver, proxy):
-        listener, connection = broker.connect("listener", proxy, []), broker.connect("device4", proxy, heard)
+        listener, connection = broker.connect("listener2", proxy, []), broker.connect("device4", proxy, heard)
         connection.subscribe(command_filter(device))
         listener.publish(command_topic(device, "move"), b"now")
         _until(lambda: bool(heard))
@@ -182,82 +276,92 @@ def test_a_command_comes_down_and_another_devices_topic_is_refused(broker: Broke
 
 def test_the_agent_gives_up_after_the_attempts_it_was_given_and_keeps_sampling_meanwhile(broker: Broker) -> None:
     events: list[dict[str, Any]] = []
-    naps: list[float] = []
+    folder = broker.bundle("device8")
     with (
         dns_server(f"device8.gw.{DOMAIN}. 60 IN CNAME us1.clusters.{DOMAIN}.") as resolver,
         tunnel_to(broker.port) as (proxy, _asked),
     ):
-        tried = agent(broker.bundle("device8"), events, proxy=proxy, resolver=resolver, batches=1, attempts=3)
-        tried.sleep = naps.append
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, batches=1, attempts=3)
+        hasty = replace(surroundings, sleep=lambda seconds: asyncio.sleep(seconds / 10))
+        agent = assemble(folder, settings, hasty, emit=events.append)
         with pytest.raises(CannotConnectError, match="Hostname mismatch"):
-            tried.run()
+            asyncio.run(agent.run())
     delays = [event["retry_in_seconds"] for event in events if event["event"] == "failed"]
     assert delays == [1.5, 3.0], "the quick tries of a new identity, without their random half"
-    assert len(tried.waiting) == len(naps) == 450, "4.5 s of rows at one each 10 ms"
+    assert agent.store.depth > 40, "rows of the whole time, each in the buffer"
+    agent.store.close()
+
+
+def test_what_one_run_could_not_deliver_the_next_one_does_first(broker: Broker) -> None:
+    """The buffer outlives the process; each row keeps the epoch, the start and the number it was measured under."""
+    heard: list[Message] = []
+    folder = broker.bundle("device16")
+    with network(broker, "device16") as (resolver, proxy):
+        settings, surroundings = working_at(folder, resolver, proxy=HostPort("127.0.0.1", 9), rows=5, attempts=2)
+        agent = assemble(folder, settings, surroundings, emit=lambda _event: None)
+        with pytest.raises(CannotConnectError, match="through proxy"):
+            asyncio.run(agent.run())
+        left, epoch = agent.store.depth, agent.store.epoch
+        agent.store.close()
+        assert left > 100
+        listener = broker.connect("listener", proxy, heard)
+        listener.subscribe("dt/device16/batch")
+        summary = run(folder, [], resolver, proxy=proxy, batches=1, rows=5)
+        _until(lambda: len(folded(heard)) == left + 5)
+        listener.close()
+    batches = [decode_batch(message.payload) for message in heard]
+    assert [batch.first for batch in batches] == sorted(batch.first for batch in batches), "in the order of measuring"
+    assert {(batch.epoch, batch.boot_count) for batch in batches} == {(epoch + 1, 1), (summary["epoch"], 2)}
+    assert summary["epoch"] > epoch + 1
 
 
 def test_a_connection_that_the_broker_ends_is_not_dialled_again_at_once(broker: Broker) -> None:
     """A second client of the same name takes the session over, as a broker that restarts would end it."""
     events: list[dict[str, Any]] = []
     folder = broker.bundle("device11")
-    with network(broker, "device11") as (resolver, proxy):
-        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=2, rows=2, attempts=2)
-
-        def take_over(event: dict[str, Any]) -> None:
-            events.append(event)
-            if event["event"] == "acknowledged" and len(events) == 4:
-                broker.connect("device11", proxy, []).close()
-                time.sleep(0.2)
-
-        running.emit, running.random = take_over, lambda: 0.01
-        assert running.run()["batches"] == 2
-    assert [event["event"] for event in events][3:6] == ["acknowledged", "failed", "resolved"]
-    assert events[4]["retry_in_seconds"] > 0, "a broker that ends every session must not meet the whole fleet at once"
+    with network(broker, "device11") as (resolver, proxy), heard_by(broker, proxy, "device11"):
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=2)
+        patient = replace(surroundings, random=lambda: 0.01)
+        with working(folder, settings, patient, events) as device:
+            _until(lambda: device.agent.sender.delivered >= 1)
+            broker.connect("device11", proxy, []).close()
+            _until(lambda: len(device.told("connected")) == 2)
+    told = [event["event"] for event in events]
+    lost = told.index("failed")
+    assert told[lost + 1] == "resolved", "it asks anew where it belongs"
+    assert events[lost]["retry_in_seconds"] > 0, "a broker that ends every session must not meet the fleet at once"
 
 
 def test_a_session_cut_in_the_middle_loses_no_row_and_sends_the_same_batch_again(broker: Broker) -> None:
     """The connection goes while a batch is on its way; whether it had arrived the device cannot know."""
     events: list[dict[str, Any]] = []
-    heard: list[Message] = []
     folder = broker.bundle("device12")
-    with network(broker, "device12") as (resolver, proxy):
-        listener = broker.connect("listener", proxy, heard)
-        listener.subscribe("dt/+/batch")
-        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=4, rows=5)
-        running.random = lambda: 0.01
-        delivering = running._deliver
-
-        def cut_once(connection: Connection, template: Batch) -> None:
-            if running.delivered == 2 and not any(event["event"] == "failed" for event in events):
-                connection.close()
-            delivering(connection, template)
-
-        running._deliver = cut_once  # type: ignore[method-assign]
-        summary = running.run()
-        _until(lambda: len({message.payload for message in heard}) == 4)
-        listener.close()
-    batches = {(batch.first, batch.last) for batch in (decode_batch(message.payload) for message in heard)}
-    assert [event["event"] for event in events].count("failed") == 1
-    assert batches == {(0, 4), (5, 9), (10, 14), (15, 19)}, "the interrupted rows go first, as the batch they were"
-    assert (summary["batches"], summary["dropped_rows"]) == (4, 0)
+    with network(broker, "device12") as (resolver, proxy), heard_by(broker, proxy, "device12") as heard:
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, batches=4, rows=5)
+        cut = CutOnce(surroundings.dial, after=2)
+        hasty = replace(surroundings, dial=cut, random=lambda: 0.01)
+        with working(folder, settings, hasty, events) as device:
+            device.thread.join(START_SECONDS)
+        _until(lambda: len(folded(heard)) == 20)
+    batches = [(batch.first, batch.last) for batch in (decode_batch(message.payload) for message in heard)]
+    assert len(device.told("failed")) == 1
+    assert batches == [(0, 4), (5, 9), (10, 14), (10, 14), (15, 19)], (
+        "the interrupted rows first, as the batch they were"
+    )
+    assert (device.summary["batches"], device.summary["dropped_rows"]) == (4, 0)
 
 
-def test_a_device_whose_session_ends_notices_while_it_gathers_rows(broker: Broker) -> None:
+def test_a_device_whose_session_ends_notices_while_it_has_nothing_to_send(broker: Broker) -> None:
     events: list[dict[str, Any]] = []
     folder = broker.bundle("device13")
     with network(broker, "device13") as (resolver, proxy):
-        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=2, rows=1000, attempts=1)
-
-        def take_over(_seconds: float) -> None:
-            if running.sequence == 1500:
-                broker.connect("device13", proxy, []).close()
-                time.sleep(0.3)
-
-        running.sleep = take_over
-        with pytest.raises(CannotConnectError):
-            running.run()
-    assert running.sequence < 1600, "it did not wait for the batch to be full"
-    assert running.waiting[0].sequence == 1000, "and kept every row that was not acknowledged"
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=1000)
+        with working(folder, settings, surroundings, events) as device:
+            _until(lambda: bool(device.told("connected")))
+            broker.connect("device13", proxy, []).close()
+            _until(lambda: len(device.told("connected")) == 2)
+            assert device.agent.sampler.taken < 1000, "it did not wait for the batch to be full"
+    assert device.summary["waiting_rows"] == device.agent.sampler.taken, "and kept every row that was not acknowledged"
 
 
 def test_a_connected_device_goes_where_its_name_leads_now_without_being_cut_off(broker: Broker) -> None:
@@ -266,22 +370,34 @@ def test_a_connected_device_goes_where_its_name_leads_now_without_being_cut_off(
     folder = broker.bundle("device14")
     records = [f"device14.gw.{DOMAIN}. 60 IN CNAME {SERVER}."]
     with dns_server_of(records) as resolver, tunnel_to(broker.port) as (proxy, _asked):
-        watch = timedelta(milliseconds=1)
-        running = agent(
-            folder, events, proxy=proxy, resolver=resolver, batches=9, rows=2, attempts=1, watch_route_every=watch
-        )
+        watch = timedelta(milliseconds=200)
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=1000, watch_route_every=watch)
+        with working(folder, settings, surroundings, events) as device:
+            _until(lambda: bool(device.told("connected")))
+            records[:] = [f"device14.gw.{DOMAIN}. 60 IN CNAME us1.clusters.{DOMAIN}."]
+            _until(lambda: bool(device.told("failed")))
+    assert [event["event"] for event in events][:5] == ["resolved", "trusted", "connected", "moved", "resolved"]
+    assert events[3] == {"event": "moved", "from": SERVER, "to": f"us1.clusters.{DOMAIN}"}
+    assert "Hostname mismatch" in device.told("failed")[0]["reason"]
 
-        def move(event: dict[str, Any]) -> None:
-            events.append(event)
-            if event["event"] == "acknowledged" and running.delivered == 3:
-                records[:] = [f"device14.gw.{DOMAIN}. 60 IN CNAME us1.clusters.{DOMAIN}."]
 
-        running.emit = move
-        with pytest.raises(CannotConnectError, match="Hostname mismatch"):
-            running.run()
-    told = [event["event"] for event in events]
-    assert told == ["resolved", "trusted", "connected", *["acknowledged"] * 3, "moved", "resolved"]
-    assert events[6] == {"event": "moved", "from": SERVER, "to": f"us1.clusters.{DOMAIN}"}
+def test_a_device_that_is_told_to_move_finishes_its_batch_and_looks_its_name_up(broker: Broker) -> None:
+    events: list[dict[str, Any]] = []
+    folder = broker.bundle("device17")
+    with network(broker, "device17") as (resolver, proxy), heard_by(broker, proxy, "device17") as heard:
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=2, watch_route_every=timedelta(days=1))
+        with working(folder, settings, surroundings, events) as device:
+            _until(lambda: device.agent.sender.delivered >= 2)
+            commander = broker.connect("listener2", proxy, [])
+            commander.publish(command_topic(parse_device_id("device17"), "move"), b"")
+            _until(lambda: len(device.told("connected")) == 2)
+            after = device.agent.sender.delivered
+            _until(lambda: device.agent.sender.delivered >= after + 2)
+            commander.close()
+        _until(lambda: len(folded(heard)) == device.agent.sampler.taken)
+    told = [event["event"] for event in events if event["event"] != "acknowledged"]
+    assert told == ["resolved", "trusted", "connected", "summoned", "resolved", "trusted", "connected"]
+    assert len(heard) == device.summary["batches"], "no batch was left half-way, so none came twice"
 
 
 def test_a_name_that_cannot_be_looked_up_is_no_reason_to_leave(broker: Broker) -> None:
@@ -289,22 +405,17 @@ def test_a_name_that_cannot_be_looked_up_is_no_reason_to_leave(broker: Broker) -
     folder = broker.bundle("device15")
     records = [f"device15.gw.{DOMAIN}. 60 IN CNAME {SERVER}."]
     with dns_server_of(records) as resolver, tunnel_to(broker.port) as (proxy, _asked):
-        watch = timedelta(milliseconds=1)
-        running = agent(folder, events, proxy=proxy, resolver=resolver, batches=3, rows=2, watch_route_every=watch)
-
-        def lose_the_name(event: dict[str, Any]) -> None:
-            events.append(event)
+        watch = timedelta(milliseconds=200)
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=1000, watch_route_every=watch)
+        with working(folder, settings, surroundings, events) as device:
+            _until(lambda: bool(device.told("connected")))
             records.clear()
-
-        running.emit = lose_the_name
-        assert running.run()["batches"] == 3
-    told = [event["event"] for event in events]
-    assert told.count("resolved") == told.count("connected") == 1
-    assert "route_unknown" in told
+            _until(lambda: len(device.told("route_unknown")) >= 2)
+    assert len(device.told("resolved")) == len(device.told("connected")) == 1
 
 
 def test_the_command_line_tells_events_as_json(broker: Broker) -> None:
-    with network(broker, "device6") as (resolver, proxy):
+    with network(broker, "device6") as (resolver, proxy), heard_by(broker, proxy, "device6"):
         options = ["--dns", f"{resolver.host}:{resolver.port}", "--proxy", f"{proxy.host}:{proxy.port}"]
         folder = broker.bundle("device6")
         command = ["run", "--bundle", str(folder), *options, "--batches", "1", "--rows", "2", "--sample-every", "0.01"]

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.batch_window import Link, WindowContract, rows_after_refusal, rows_of_next_batch
+from device.batch_window import Conditions, WindowContract, rows_after_refusal, rows_of_next_batch
 from protocol.topics import MAX_PAYLOAD_BYTES
 
 SECOND = timedelta(seconds=1)
 CONTRACT = WindowContract(freshest=60 * SECOND, stalest=3600 * SECOND, min_rows=10, max_rows=5000)
-GOOD, LOSSY, DEAR = Link(0, 1), Link(0, 0.5), Link(1, 1)
+GOOD, LOSSY, DEAR = Conditions(0, 1), Conditions(0, 0.5), Conditions(1, 1)
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ GOOD, LOSSY, DEAR = Link(0, 1), Link(0, 0.5), Link(1, 1)
         ("a good link: as fresh as promised", GOOD, 0, SECOND, 9.0, 60),
         ("half of the sends lost: half way to the stalest", LOSSY, 0, SECOND, 9.0, 1830),
         ("the dearest link: as stale as allowed", DEAR, 0, SECOND, 9.0, 3600),
-        ("dear and lossy: the worse of both, not their sum", Link(1, 0.5), 0, SECOND, 9.0, 3600),
+        ("dear and lossy: the worse of both, not their sum", Conditions(1, 0.5), 0, SECOND, 9.0, 3600),
         ("a backlog shorter than the window changes nothing", GOOD, 59, SECOND, 9.0, 60),
         ("a longer one is taken whole", GOOD, 700, SECOND, 9.0, 700),
         ("up to the contract's rows", GOOD, 9000, SECOND, 9.0, 5000),
@@ -26,11 +26,11 @@ GOOD, LOSSY, DEAR = Link(0, 1), Link(0, 0.5), Link(1, 1)
         ("fast sampling: more rows for the same age", GOOD, 0, SECOND / 10, 9.0, 600),
         ("what a message holds has the last word", DEAR, 9000, SECOND, 131_072 / 750, 562),
         ("even below the contract's rows", GOOD, 0, SECOND, 50_000.0, 1),
-        ("a quality nobody measured well", Link(-1, 3), 0, SECOND, 9.0, 60),
+        ("a quality nobody measured well", Conditions(-1, 3), 0, SECOND, 9.0, 60),
     ],
 )
 def test_the_window(  # noqa: PLR0917 - a row of the table
-    why: str, link: Link, backlog: int, sample_every: timedelta, bytes_a_row: float, rows: int
+    why: str, link: Conditions, backlog: int, sample_every: timedelta, bytes_a_row: float, rows: int
 ) -> None:
     found = rows_of_next_batch(CONTRACT, link, backlog=backlog, sample_every=sample_every, bytes_a_row=bytes_a_row)
     assert found == rows, why
@@ -48,7 +48,7 @@ def test_a_dearer_link_or_a_longer_backlog_never_makes_it_smaller_and_no_message
     cost: float, quality: float, backlog: int, bytes_a_row: float, dearer: float, longer: int
 ) -> None:
     def rows(cost: float, backlog: int) -> int:
-        link = Link(cost, quality)
+        link = Conditions(cost, quality)
         return rows_of_next_batch(CONTRACT, link, backlog=backlog, sample_every=SECOND, bytes_a_row=bytes_a_row)
 
     found = rows(cost, backlog)

@@ -1,3 +1,5 @@
+import asyncio
+
 import dns.rcode
 import pytest
 
@@ -17,7 +19,7 @@ def test_the_chain_is_followed_and_the_cluster_is_the_server_name() -> None:
         f"eu1.clusters.{DOMAIN}. 60 IN CNAME abc-ats.iot.eu-west-1.amazonaws.com.",
         "abc-ats.iot.eu-west-1.amazonaws.com. 60 IN A 192.0.2.1",
     ) as resolver:
-        route = resolve_route(DEVICE, DOMAIN, resolver=resolver)
+        route = asyncio.run(resolve_route(DEVICE, DOMAIN, resolver=resolver))
     assert route.server_name == f"eu1.clusters.{DOMAIN}"
     assert route.chain == (
         f"device1.gw.{DOMAIN}",
@@ -29,13 +31,13 @@ def test_the_chain_is_followed_and_the_cluster_is_the_server_name() -> None:
 
 def test_an_address_of_its_own_makes_the_device_expect_its_own_name() -> None:
     with dns_server(f"{NAME} 60 IN A 192.0.2.100") as resolver:
-        route = resolve_route(DEVICE, DOMAIN, resolver=resolver)
+        route = asyncio.run(resolve_route(DEVICE, DOMAIN, resolver=resolver))
     assert (route.chain, route.server_name) == ((f"device1.gw.{DOMAIN}",), f"device1.gw.{DOMAIN}")
 
 
 def test_a_chain_whose_end_has_no_address_yet_still_names_its_cluster() -> None:
     with dns_server(f"{NAME} 60 IN CNAME us1.clusters.{DOMAIN}.") as resolver:
-        assert resolve_route(DEVICE, DOMAIN, resolver=resolver).server_name == f"us1.clusters.{DOMAIN}"
+        assert asyncio.run(resolve_route(DEVICE, DOMAIN, resolver=resolver)).server_name == f"us1.clusters.{DOMAIN}"
 
 
 def test_a_name_that_does_not_exist_says_so() -> None:
@@ -43,12 +45,12 @@ def test_a_name_that_does_not_exist_says_so() -> None:
         dns_server(rcode=dns.rcode.NXDOMAIN) as resolver,
         pytest.raises(ResolutionError, match="there is no such name"),
     ):
-        resolve_route(DEVICE, DOMAIN, resolver=resolver)
+        asyncio.run(resolve_route(DEVICE, DOMAIN, resolver=resolver))
 
 
 def test_a_name_with_no_record_to_follow_hints_at_the_hidden_wildcard() -> None:
     with dns_server() as resolver, pytest.raises(ResolutionError, match="may hide the wildcard"):
-        resolve_route(DEVICE, DOMAIN, resolver=resolver)
+        asyncio.run(resolve_route(DEVICE, DOMAIN, resolver=resolver))
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":53", "host:0", "host:65536", "host:five"])

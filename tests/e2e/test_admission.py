@@ -2,11 +2,12 @@
 
 import pytest
 
-from device.connection import ConnectionFailedError, Credentials, Message, NotAcknowledgedError, connect
+from device.link import ConnectionFailedError, Credentials, Message, NotAcknowledgedError
 from device.preflight import PreflightError, check_tls
 from protocol.bundle import CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import parse_device_id
 from protocol.topics import batch_topic, command_filter, command_topic
+from tests.device.line import connect
 from tests.device.loopback import tunnel_to
 from tests.e2e.world import World
 

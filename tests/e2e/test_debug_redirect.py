@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from device.connection import ConnectionFailedError, Credentials, NotAcknowledgedError, connect
+from device.link import ConnectionFailedError, Credentials, NotAcknowledgedError
 from device.preflight import check_tls
 from fleet.gateway.certificates import bridge_certificate
 from fleet.gateway.policy import gateway_client_id, gateway_policy_name
@@ -32,6 +32,7 @@ from protocol.hostnames import cluster_hostname, device_hostname
 from protocol.topics import batch_topic, command_topic
 from provisioning.key_file import read_device_key
 from provisioning.profile import Validity
+from tests.device.line import connect
 from tests.e2e.world import World
 from tests.fleet.gateway_desk import free_port, running
 

@@ -1,18 +1,15 @@
 """A device that delivers while its name is led to another cluster: every row arrives, once, and it ends up there."""
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from device.agent import Agent, Settings
 from fleet.errors import RefusedError
 from fleet.move import Mover
 from fleet.routing.dynamodb_route_table import DynamoRouteTable
@@ -27,10 +24,10 @@ from fleet.routing.target import DEFAULT, Target
 from local.aws_environment import aws_environment
 from local.lake import Measurement, read_lake, sent_measurements
 from protocol.admission import MANIFEST_KEY
-from protocol.bundle import KEY_FILE, read_bundle
 from protocol.device_id import DeviceId, parse_device_id
 from provisioning.cloud import Cloud
-from tests.e2e.world import PATIENCE_SECONDS, World
+from tests.device.working import Working, settings_of, surroundings_for, working
+from tests.e2e.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
@@ -42,53 +39,32 @@ IMPATIENT = replace(WAITS, arrive_within=6 * SECOND)
 US1 = Target(cluster="us1")
 
 
-@dataclass
-class Delivering:
-    """A device at work in a thread: five rows a batch, two batches a second."""
-
-    agent: Agent
-    events: list[dict[str, Any]]
-    thread: threading.Thread
-    summary: dict[str, Any] = field(default_factory=dict)
-
-    def told(self, name: str) -> list[dict[str, Any]]:
-        return [event for event in list(self.events) if event["event"] == name]
-
-    def finish(self) -> None:
-        """Deliver three more batches, and stop."""
-        self.agent.settings = replace(self.agent.settings, batches=self.agent.delivered + 3)
-        self.thread.join(PATIENCE_SECONDS)
-        assert self.summary, "the agent ends once its batches are acknowledged"
-
-
 @contextmanager
-def delivering(dev: World, device: str, **options: Any) -> Iterator[Delivering]:
+def delivering(dev: World, device: str, **options: Any) -> Iterator[Working]:
+    """A device at work: five rows a batch, two batches a second."""
     folder = dev.home / "devices" / device
     events: list[dict[str, Any]] = []
-    settings: dict[str, Any] = {
-        "rows": 5,
-        "sample_every": timedelta(milliseconds=100),
-        "watch_route_every": timedelta(days=1),
-    } | options
-    agent = Agent(
-        bundle=read_bundle(folder),
-        settings=Settings(folder=folder, key=folder / KEY_FILE, proxy=dev.proxy, resolver=dev.resolver, **settings),
-        emit=events.append,
-        clock=lambda: datetime.now(UTC),
-        random=lambda: 0.0,
-        sleep=time.sleep,
-    )
-    working = Delivering(agent, events, threading.Thread(target=lambda: working.summary.update(agent.run())))
-    working.thread.start()
-    try:
-        dev.until(lambda: len(working.told("acknowledged")) >= 3)
-        yield working
-    finally:
-        agent.settings = replace(agent.settings, batches=0)
-        working.thread.join(PATIENCE_SECONDS)
+    chosen = {"rows": 5, "sample_every": timedelta(milliseconds=100), "watch_route_every": timedelta(days=1)} | options
+    settings = settings_of(folder, proxy=dev.proxy, **chosen)
+    surroundings = replace(surroundings_for(settings, dev.resolver), random=lambda: 0.0)
+    with working(folder, settings, surroundings, events) as device_at_work:
+        dev.until(lambda: len(device_at_work.told("acknowledged")) >= 3)
+        yield device_at_work
 
 
-def arrived(dev: World, cluster: str, working: Delivering) -> tuple[Measurement, ...]:
+def finish(dev: World, working: Working) -> None:
+    """Deliver three more batches, and stop."""
+    go_on(dev, working)
+    working.stop()
+    assert working.summary, "the agent ends once all it measured is acknowledged"
+
+
+def go_on(dev: World, working: Working) -> None:
+    delivered = working.agent.sender.delivered
+    dev.until(lambda: working.agent.sender.delivered >= delivered + 3)
+
+
+def arrived(dev: World, cluster: str, working: Working) -> tuple[Measurement, ...]:
     """What a cluster's lake holds of this run of the device."""
     bucket = dev.deployment.outputs.clusters[cluster].lake_bucket
     epoch = working.summary["epoch"]
@@ -211,47 +187,47 @@ def test_a_device_that_is_asked_to_leave_goes_to_its_new_cluster_and_not_a_row_i
     device = parse_device_id("mover1")
     dev.make_device(device, LINE)
     plan = desk.plan(device)
-    with delivering(dev, device) as working:
+    with delivering(dev, device) as at_work:
         desk.mover(WAITS).refuse_unadmitted(plan)
         desk.apply_zone(plan)
         followed = desk.follow(plan)
         assert followed.settled == (device,), followed
         settled_at = datetime.now(UTC)
-        working.finish()
-    dev.until(lambda: len(arrived(dev, "eu1", working) + arrived(dev, "us1", working)) >= len(sent(working)))
-    old, new = arrived(dev, "eu1", working), arrived(dev, "us1", working)
-    assert tuple(sorted(old + new)) == sent(working), "every row that was sent, each once, in one lake or the other"
+        finish(dev, at_work)
+    dev.until(lambda: len(arrived(dev, "eu1", at_work) + arrived(dev, "us1", at_work)) >= len(sent(at_work)))
+    old, new = arrived(dev, "eu1", at_work), arrived(dev, "us1", at_work)
+    assert tuple(sorted(old + new)) == sent(at_work), "every row that was sent, each once, in one lake or the other"
     assert old, "it delivered there before"
     assert max(old) < min(new), "and to the new cluster alone after"
     assert [row for row in new if row[1] > settled_at], "it goes on delivering"
-    assert any("ADMINISTRATIVE_ACTION" in event["reason"] for event in working.told("failed")), "it was asked"
+    assert any("ADMINISTRATIVE_ACTION" in event["reason"] for event in at_work.told("failed")), "it was asked"
     route = desk.table.read([device])[device]
     assert (route.state, route.revision) == (State.SETTLED, 1)
     assert dev.certificate_status(device, "eu1") == "ACTIVE", "it stays known there: a move back needs no factory"
     assert desk.follow(plan) == followed, "a rerun finds nothing to do"
-    assert len(working.told("connected")) == 2
+    assert len(at_work.told("connected")) == 2
 
 
 def test_a_device_that_watches_its_route_has_gone_before_it_is_asked(dev: World, desk: Desk) -> None:
     device = parse_device_id("mover2")
     dev.make_device(device, LINE)
     plan = desk.plan(device)
-    with delivering(dev, device, watch_route_every=SECOND) as working:
+    with delivering(dev, device, watch_route_every=SECOND) as at_work:
         desk.apply_zone(plan)
         followed = desk.follow(plan, replace(WAITS, settle=45 * SECOND))
         assert followed.settled == (device,), followed
-        working.finish()
-    assert [event["to"] for event in working.told("moved")] == [f"us1.clusters.{dev.domain}"]
-    assert not any("ADMINISTRATIVE_ACTION" in event["reason"] for event in working.told("failed")), "nobody asked it"
-    dev.until(lambda: len(arrived(dev, "eu1", working) + arrived(dev, "us1", working)) >= len(sent(working)))
-    assert tuple(sorted(arrived(dev, "eu1", working) + arrived(dev, "us1", working))) == sent(working)
+        finish(dev, at_work)
+    assert [event["to"] for event in at_work.told("moved")] == [f"us1.clusters.{dev.domain}"]
+    assert not any("ADMINISTRATIVE_ACTION" in event["reason"] for event in at_work.told("failed")), "nobody asked it"
+    dev.until(lambda: len(arrived(dev, "eu1", at_work) + arrived(dev, "us1", at_work)) >= len(sent(at_work)))
+    assert tuple(sorted(arrived(dev, "eu1", at_work) + arrived(dev, "us1", at_work))) == sent(at_work)
 
 
 def test_a_device_that_its_target_refuses_is_brought_back_and_goes_on_delivering(dev: World, desk: Desk) -> None:
     device = parse_device_id("mover3")
     dev.make_device(device, LINE)
     plan = desk.plan(device)
-    with delivering(dev, device) as working:
+    with delivering(dev, device) as at_work:
         desk.mover(WAITS).refuse_unadmitted(plan)
         dev.client("dynamodb", "us1").delete_item(
             TableName=dev.deployment.outputs.clusters["us1"].manifest_table,
@@ -261,13 +237,12 @@ def test_a_device_that_its_target_refuses_is_brought_back_and_goes_on_delivering
         followed = desk.follow(plan, IMPATIENT)
         assert list(followed.returned) == [device], followed
         assert "not in us1 within 6 s: it vanished; last connected to eu1" in followed.returned[device]
-        delivered = working.agent.delivered
-        dev.until(lambda: working.agent.delivered >= delivered + 3)
-        working.finish()
+        go_on(dev, at_work)
+        finish(dev, at_work)
     assert dev.route(device) == f"eu1.clusters.{dev.domain}"
-    dev.until(lambda: len(arrived(dev, "eu1", working)) >= len(sent(working)))
-    assert arrived(dev, "eu1", working) == sent(working), "all of it in the cluster it never should have left"
-    assert arrived(dev, "us1", working) == ()
+    dev.until(lambda: len(arrived(dev, "eu1", at_work)) >= len(sent(at_work)))
+    assert arrived(dev, "eu1", at_work) == sent(at_work), "all of it in the cluster it never should have left"
+    assert arrived(dev, "us1", at_work) == ()
     first, second = desk.table.history(device)
     assert (first.target, second.target, second.reason) == (US1, DEFAULT, RETURNED + followed.returned[device])
     assert desk.follow(plan, IMPATIENT).returned == followed.returned, "a rerun reports it again, and does nothing"
@@ -306,13 +281,13 @@ def test_one_command_takes_a_device_from_one_cluster_to_the_other(dev: World, de
     device = parse_device_id("mover6")
     dev.make_device(device, LINE)
     plan = desk.plan(device)
-    with delivering(dev, device) as working:
+    with delivering(dev, device) as at_work:
         told = json.loads(apply_command(dev, plan, "--yes", "--json"))
         assert (told["settled"], told["moved_back"], told["unseen"]) == ([device], [], [])
-        working.finish()
-    dev.until(lambda: len(arrived(dev, "eu1", working) + arrived(dev, "us1", working)) >= len(sent(working)))
-    old, new = arrived(dev, "eu1", working), arrived(dev, "us1", working)
-    assert tuple(sorted(old + new)) == sent(working), "every row that was sent, each once"
+        finish(dev, at_work)
+    dev.until(lambda: len(arrived(dev, "eu1", at_work) + arrived(dev, "us1", at_work)) >= len(sent(at_work)))
+    old, new = arrived(dev, "eu1", at_work), arrived(dev, "us1", at_work)
+    assert tuple(sorted(old + new)) == sent(at_work), "every row that was sent, each once"
     assert max(old) < min(new)
     assert desk.table.read([device])[device].state is State.SETTLED
 
@@ -323,14 +298,13 @@ def test_the_command_fails_and_says_so_when_a_device_had_to_be_moved_back(dev: W
     dev.make_device(device, LINE)
     dev.client("iot", "us1").create_thing(thingName=device)
     plan = desk.plan(device)
-    with delivering(dev, device) as working:
+    with delivering(dev, device) as at_work:
         apply_command(dev, plan, "--yes", "--arrive-within", "6s", succeeds=False)
-        delivered = working.agent.delivered
-        dev.until(lambda: working.agent.delivered >= delivered + 3)
-        working.finish()
+        go_on(dev, at_work)
+        finish(dev, at_work)
     assert dev.route(device) == f"eu1.clusters.{dev.domain}"
     assert desk.table.history(device)[-1].reason.startswith(f"{RETURNED}not in us1 within 6 s")
 
 
-def sent(working: Delivering) -> tuple[Measurement, ...]:
+def sent(working: Working) -> tuple[Measurement, ...]:
     return sent_measurements(list(working.events))

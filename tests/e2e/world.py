@@ -1,5 +1,6 @@
 """A deployed environment with its factory, as a person at a command line has it, and devices that connect to it."""
 
+import asyncio
 import os
 import secrets
 import subprocess
@@ -16,8 +17,8 @@ from botocore.config import Config
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from device.connection import Connection, ConnectionFailedError, Credentials, Message, connect
 from device.enrolment import make_request
+from device.link import ConnectionFailedError, Credentials, Message
 from device.resolution import HostPort, resolve_route
 from local.aws_environment import aws_environment
 from local.deployment import Deployment
@@ -28,6 +29,7 @@ from protocol.bundle import CHAIN_FILE, KEY_FILE, MQTT_TLS_PORT, TRUST_ANCHORS_F
 from protocol.device_id import parse_device_id
 from protocol.hostnames import cluster_hostname, device_hostname
 from provisioning.passphrase import PASSPHRASE_VARIABLE
+from tests.device.line import Line, connect
 from tests.local.stopped_schedule import stop_sweeping
 
 PATIENCE_SECONDS = 60.0
@@ -124,11 +126,11 @@ class World:
 
     def route(self, device: str) -> str:
         """The server name the device's own name leads to now."""
-        return resolve_route(parse_device_id(device), self.domain, resolver=self.resolver).server_name
+        return asyncio.run(resolve_route(parse_device_id(device), self.domain, resolver=self.resolver)).server_name
 
     def knock(
         self, device: str, *, client_id: str | None = None, on_message: Callable[[Message], None] | None = None
-    ) -> Connection:
+    ) -> Line:
         """One attempt to connect, where the device's name leads; `ConnectionFailedError` if it is not let in."""
         folder = self.home / "devices" / device
         files = Credentials(folder / CHAIN_FILE, folder / KEY_FILE, folder / TRUST_ANCHORS_FILE)
@@ -138,7 +140,7 @@ class World:
         )
 
     @contextmanager
-    def connected(self, device: str, *, on_message: Callable[[Message], None] | None = None) -> Iterator[Connection]:
+    def connected(self, device: str, *, on_message: Callable[[Message], None] | None = None) -> Iterator[Line]:
         """A device that is in; the first knock of a new identity is refused while it is admitted."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:

@@ -1,0 +1,72 @@
+"""The whole device put together from its folder: bundle, durable buffer, the documents that outlive a restart."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from cryptography import x509
+
+from device.agent import Agent
+from device.buffer.buffer import Buffer
+from device.buffer.capacity import Capacity
+from device.clock_quality import clock_quality, kernel_is_synchronized
+from device.demo_source import sample
+from device.resolution import HostPort
+from device.settings import Settings
+from device.shelf import FolderShelf
+from device.surroundings import Emit, Source, Surroundings, real_surroundings
+from protocol.bundle import read_bundle
+from protocol.measurement import ClockQuality
+
+BUFFER_FOLDER = "buffer"
+BUFFER_BYTES = 12 * 1024 * 1024
+"""A day of rows at one a second (docs/buffer.md)."""
+
+
+def assemble(
+    folder: Path,
+    settings: Settings,
+    surroundings: Surroundings,
+    *,
+    emit: Emit,
+    source: Source = sample,
+    buffer_bytes: int = BUFFER_BYTES,
+) -> Agent:
+    """The device whose bundle is in `folder`; `OSError` or `pydantic.ValidationError` when there is none.
+
+    Its rows and documents live there too, so that the next start goes on where this one ended, however that was.
+    """
+    bundle = read_bundle(folder)
+    rows = folder / BUFFER_FOLDER
+    rows.mkdir(exist_ok=True)
+    buffer = Buffer(
+        rows,
+        Capacity.of_bytes(buffer_bytes),
+        now=surroundings.clock(),
+        monotonic=surroundings.monotonic,
+        random_bits=secrets.randbits,
+        emit=emit,
+    )
+    return Agent(
+        bundle=bundle,
+        settings=settings,
+        surroundings=surroundings,
+        store=buffer,
+        shelf=FolderShelf(folder),
+        source=source,
+        emit=emit,
+    )
+
+
+def surroundings_of(settings: Settings, *, clock: Callable[[], datetime], resolver: HostPort | None) -> Surroundings:
+    """The machine's, and a clock that is not believed before the day the device's own certificate was made."""
+    certificate = x509.load_pem_x509_certificates(settings.credentials.chain.read_bytes())[0]
+    quality: Callable[[], ClockQuality] = partial(
+        clock_quality,
+        clock=clock,
+        not_before=certificate.not_valid_before_utc,
+        is_synchronized=kernel_is_synchronized,
+    )
+    return real_surroundings(resolver=resolver, clock=clock, clock_quality=quality)
