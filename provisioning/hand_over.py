@@ -1,5 +1,6 @@
 """Write the connection bundle of an identity: what leaves the factory inside the device."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,24 +32,30 @@ def check_folder(folder: Path, device: DeviceId) -> None:
         raise RefusedError(f"{folder}: holds the bundle of device {owner}; give device {device} a folder of its own")
 
 
-def hand_over(
+def bundle_files(
     identity: Identity,
     *,
     issuer: x509.Certificate,
     domain: str,
     reconnect_window: timedelta,
     trust_anchors: bytes,
-    folder: Path,
-) -> None:
-    """Write the bundle, `bundle.json` last: where it stands, the folder is complete. A rerun writes the same."""
+) -> dict[str, bytes]:
+    """The bundle's files in the order they are written: `bundle.json` last, so where it stands, all stand."""
+    chain = identity.certificate.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM)
+    document = _document(identity, domain, reconnect_window)
+    return {
+        CHAIN_FILE: chain,
+        TRUST_ANCHORS_FILE: trust_anchors,
+        BUNDLE_FILE: document.model_dump_json(indent=2).encode() + b"\n",
+    }
+
+
+def hand_over(identity: Identity, files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the bundle into the device's folder. A rerun writes the same."""
     make_folder(folder)
     _check_key(folder, identity)
-    certificate = identity.certificate
-    chain = certificate.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM)
-    write_durably(folder / CHAIN_FILE, chain)
-    write_durably(folder / TRUST_ANCHORS_FILE, trust_anchors)
-    document = _document(identity, domain, reconnect_window)
-    write_durably(folder / BUNDLE_FILE, document.model_dump_json(indent=2).encode() + b"\n")
+    for name, content in files.items():
+        write_durably(folder / name, content)
 
 
 def _document(identity: Identity, domain: str, reconnect_window: timedelta) -> Bundle:

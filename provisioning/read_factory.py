@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from provisioning.errors import RefusedError
 from provisioning.factory_agreement import disagreements
 from provisioning.factory_file import FactoryFile
 from provisioning.factory_rules import RULES
@@ -30,6 +31,14 @@ def factory_path(environment: str) -> Path:
         rule, way_out = "there is no such factory file", f"environments are: {', '.join(known)}"
         raise StackError([Problem(file=f"{environment}.yaml", rule=rule, way_out=way_out)])
     return FACTORIES / f"{environment}.yaml"
+
+
+def factory_of(stack: str, path: Path | None) -> tuple[FactoryFile, Environment]:
+    """The factory file of a stack, and the stack it agrees with."""
+    factory, environment = read_factory(path or factory_path(stack))
+    if factory.environment != stack:
+        raise RefusedError(f"{path}: is the factory of {factory.environment}, not of {stack}; give that of {stack}")
+    return factory, environment
 
 
 def read_factory(path: Path) -> tuple[FactoryFile, Environment]:

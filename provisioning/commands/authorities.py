@@ -7,18 +7,12 @@ import typer
 from cryptography import x509
 
 from provisioning.authority import IssuingAuthority, read_certificate
-from provisioning.ceremony import ROOT_CERTIFICATE_FILE, authority_key_path
-from provisioning.cloud import Cloud
+from provisioning.ceremony import ROOT_CERTIFICATE_FILE
 from provisioning.commands.options import now, outputs_of
 from provisioning.errors import RefusedError
-from provisioning.file_signer import FileSigner
 from provisioning.hsm import Hsm
-from provisioning.key_file import read_authority_key
-from provisioning.kms_keys import kms_signer
-from provisioning.passphrase import read_kept_passphrase
-from provisioning.pkcs11_signer import Pkcs11Signer
-from provisioning.signer import Signer
-from stacks.environment import AuthorityKey, CaCertificate, Environment
+from provisioning.open_signer import open_signer
+from stacks.environment import CaCertificate, Environment
 
 
 def open_authority(
@@ -38,7 +32,14 @@ def open_authority(
     return IssuingAuthority.ready(
         name=name,
         certificate=x509.load_pem_x509_certificate(found.pem.encode("ascii")),
-        signer=_signer(environment, name, factory, outputs),
+        signer=open_signer(
+            environment,
+            name,
+            factory,
+            outputs=None if outputs is None else outputs_of(environment.name, outputs),
+            outputs_path=outputs,
+            ask=typed,
+        ),
         root=read_certificate(factory / ROOT_CERTIFICATE_FILE),
         now=now(),
     )
@@ -46,20 +47,9 @@ def open_authority(
 
 def station_hsm(factory: Path) -> Hsm:
     """The HSM of this machine; a person is asked for its PIN where no file has it."""
-    return Hsm.read(factory, lambda prompt: str(typer.prompt(prompt, hide_input=True, err=True)))
+    return Hsm.read(factory, typed)
 
 
-def key_label(environment: str, authority: str) -> str:
-    """What an authority's key is called in a token."""
-    return f"flotilla-{environment}-{authority}"
-
-
-def _signer(environment: Environment, name: str, factory: Path, outputs: Path | None) -> Signer:
-    match environment.authorities[name].key:
-        case AuthorityKey.KMS:
-            known = None if outputs is None else outputs_of(environment.name, outputs)
-            return kms_signer(name, known, outputs, Cloud.from_environment())
-        case AuthorityKey.PKCS11:
-            return Pkcs11Signer.of(station_hsm(factory), key_label(environment.name, name))
-        case AuthorityKey.FILE:
-            return FileSigner(read_authority_key(authority_key_path(factory, name), read_kept_passphrase(factory)))
+def typed(prompt: str) -> str:
+    """What a person types, unseen."""
+    return str(typer.prompt(prompt, hide_input=True, err=True))

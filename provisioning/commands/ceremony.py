@@ -10,12 +10,13 @@ from cryptography import x509
 from provisioning.algorithm import PublicKey
 from provisioning.ceremony import ROOT_KEY_FILE, Room, hold
 from provisioning.cloud import Cloud
-from provisioning.commands.authorities import key_label, station_hsm
+from provisioning.commands.authorities import station_hsm
 from provisioning.commands.options import AsJson, OutputsFile, now, outputs_of
 from provisioning.commands.telling import errors_told, tell_rows
 from provisioning.factory_file import FactoryFile
 from provisioning.kms_keys import kms_signer
 from provisioning.kms_signer import KmsSigner
+from provisioning.open_signer import key_label
 from provisioning.passphrase import PASSPHRASE_VARIABLE, Passphrase, given_passphrase, kept_passphrase
 from provisioning.pkcs11_signer import make_or_find_key
 from provisioning.read_factory import read_factory

@@ -6,30 +6,16 @@ from typing import Annotated
 import typer
 
 from protocol.bundle import KEY_FILE
-from provisioning.commands.authorities import open_authority
-from provisioning.commands.options import (
-    AsJson,
-    Device,
-    Factory,
-    OutputsFile,
-    Profiles,
-    Stack,
-    factory_of,
-    now,
-)
+from provisioning.commands.authorities import typed
+from provisioning.commands.options import AsJson, Device, Factory, OutputsFile, Profiles, Stack, now, outputs_of
 from provisioning.commands.telling import errors_told, tell
 from provisioning.durable import make_folder
 from provisioning.errors import RefusedError
 from provisioning.hand_over import check_folder, hand_over
-from provisioning.issue import issue as issue_identity
 from provisioning.key_file import make_or_read_device_key
-from provisioning.ledger.ledger import Ledger
 from provisioning.order import Order
 from provisioning.request import MAX_CSR_BYTES, Request
-from provisioning.serials import serials_of
-from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
-from stacks.environment import GATEWAY_AUTHORITY
-from stacks.load import AUTHORITIES, find_ca_certificates
+from provisioning.station import Station
 
 
 def issue(
@@ -58,38 +44,28 @@ def issue(
     with errors_told():
         if (csr is None) != generate_key:
             raise RefusedError("give either --csr FILE or --generate-key")
-        plan, environment = factory_of(stack, profiles)
-        order = Order.checked(plan, device=device, model=model, authority=authority, is_key_generated=generate_key)
+        station = Station.open(
+            stack=stack,
+            factory=factory,
+            authorities=authorities,
+            trust_anchors=trust_anchors,
+            profiles=profiles,
+            outputs=None if outputs is None else outputs_of(stack, outputs),
+            outputs_path=outputs,
+            clock=now,
+            ask=typed,
+        )
+        order = station.order(device=device, model=model, authority=authority, is_key_generated=generate_key)
         check_folder(out, order.device)
-        anchors = amazon_trust_anchors() if trust_anchors is None else read_trust_anchors(trust_anchors)
-        certificates = find_ca_certificates(environment, authorities or AUTHORITIES / stack, today=now().date())
-        if (gateway := certificates.get(GATEWAY_AUTHORITY)) is not None:
-            anchors += gateway.pem.encode("ascii")
-        ready = open_authority(environment, order.authority, factory, certificates, outputs)
-        request = _request(order, csr, out)
-        with Ledger.open(factory, environment.name, create=True) as ledger:
-            identity = issue_identity(
-                request,
-                ready,
-                ledger,
-                lifetime=order.lifetime,
-                clock=now,
-                new_serial=serials_of(plan.authorities[order.authority].serials),
-            )
-            hand_over(
-                identity,
-                issuer=ready.certificate,
-                domain=environment.domain,
-                reconnect_window=environment.fleet.reconnect_window,
-                trust_anchors=anchors,
-                folder=out,
-            )
-            ledger.deliver(identity, at=now())
-    entry = identity.entry.to_item()
+        # An authority that cannot sign is told before a key is made.
+        station.authority(order.authority)
+        request = _request(station, order, csr, out)
+        issued = station.issue(order, request, hand_over=lambda identity, files: hand_over(identity, files, out))
+    entry = issued.identity.entry.to_item()
     tell({**{name: entry[name] for name in entry if name != "standing"}, "bundle": str(out)}, as_json=as_json)
 
 
-def _request(order: Order, csr: Path | None, out: Path) -> Request:
+def _request(station: Station, order: Order, csr: Path | None, out: Path) -> Request:
     """The key comes first: on the disk, before the ledger hears of it."""
     if csr is None:
         make_folder(out)
@@ -100,6 +76,4 @@ def _request(order: Order, csr: Path | None, out: Path) -> Request:
             pem = file.read(MAX_CSR_BYTES + 1)
     except OSError as error:
         raise RefusedError(f"--csr: {csr} cannot be read ({error.strerror}); give the device's request") from error
-    return Request.from_csr(
-        pem, device=order.device, model=order.model, authority=order.authority, key_type=order.key_type
-    )
+    return station.request(order, pem)

@@ -7,9 +7,6 @@ from typing import Annotated
 import typer
 
 from provisioning.errors import RefusedError
-from provisioning.factory_file import FactoryFile
-from provisioning.read_factory import factory_path, read_factory
-from stacks.environment import Environment
 from stacks.outputs import Outputs, read_outputs
 
 Stack = Annotated[str, typer.Option(help="The environment: dev, staging, production.")]
@@ -27,14 +24,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON doc
 def now() -> datetime:
     """The station's clock, in UTC."""
     return datetime.now(UTC)
-
-
-def factory_of(stack: str, path: Path | None) -> tuple[FactoryFile, Environment]:
-    """The factory file of a stack, and the stack it agrees with."""
-    factory, environment = read_factory(path or factory_path(stack))
-    if factory.environment != stack:
-        raise RefusedError(f"{path}: is the factory of {factory.environment}, not of {stack}; give that of {stack}")
-    return factory, environment
 
 
 def outputs_of(stack: str, path: Path) -> Outputs:

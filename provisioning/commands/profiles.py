@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioning.commands.options import AsJson, Profiles, Stack, factory_of
+from provisioning.commands.options import AsJson, Profiles, Stack
 from provisioning.commands.telling import REFUSED, errors_told, tell_error, tell_rows
 from provisioning.factory_file import Authority, FactoryFile, Gateway, Model, Root, Station
-from provisioning.read_factory import available_factories, factory_path, read_factory
+from provisioning.read_factory import available_factories, factory_of, factory_path, read_factory
 from stacks.errors import Problem, StackError
 
 commands = typer.Typer(help="The factory files: what each environment may make.", no_args_is_help=True)

@@ -1,0 +1,185 @@
+"""A station: everything an identity is issued with, read and checked once.
+
+The command `issue` and the station's API are both thin over it, so both say the same and refuse the same.
+
+    station = Station.open(stack="dev", factory=Path("factory"))
+    order = station.order(device="device1", model="fl100", authority="line-a")
+    issued = station.issue(order, station.request(order, csr))
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from getpass import getpass
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+from cryptography import x509
+
+from provisioning.authority import IssuingAuthority, read_certificate
+from provisioning.ceremony import ROOT_CERTIFICATE_FILE
+from provisioning.errors import RefusedError
+from provisioning.factory_file import FactoryFile
+from provisioning.hand_over import bundle_files
+from provisioning.issue import issue
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.records import Identity
+from provisioning.open_signer import open_signer
+from provisioning.order import Order
+from provisioning.read_factory import factory_of
+from provisioning.request import Request
+from provisioning.serials import serials_of
+from provisioning.signer import Signer
+from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
+from stacks.environment import GATEWAY_AUTHORITY, CaCertificate, Environment
+from stacks.load import AUTHORITIES, find_ca_certificates
+from stacks.outputs import Outputs
+
+
+def utc_now() -> datetime:
+    """The station's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """An identity on record and in the ledger as delivered: whoever asked may have it, as often as they ask."""
+
+    identity: Identity
+    files: Mapping[str, bytes]
+    """The connection bundle (`protocol.bundle`): file name to content, without a private key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """One place at a line, with its factory folder. Several may share a folder; threads may share a station."""
+
+    plan: FactoryFile
+    environment: Environment
+    factory: Path
+    """The folder of the ledger, the root's certificate, and keys in files."""
+    outputs: Outputs | None
+    """What the deployment gave, from `outputs_path`: where keys in KMS are found."""
+    outputs_path: Path | None
+    certificates: Mapping[str, CaCertificate]
+    trust_anchors: bytes
+    clock: Callable[[], datetime]
+    ask: Callable[[str], str]
+    """Gives the HSM's PIN, once, where no file has it."""
+    _signers: dict[str, Signer] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        stack: str,
+        factory: Path,
+        authorities: Path | None = None,
+        trust_anchors: Path | None = None,
+        profiles: Path | None = None,
+        outputs: Outputs | None = None,
+        outputs_path: Path | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        ask: Callable[[str], str] = getpass,
+    ) -> Self:
+        """The station of a stack; `RefusedError`, `StackError` or `StationError` name the file that is wrong.
+
+        `authorities`: the folder of their certificates, else the stack's. `trust_anchors`: the roots a device accepts
+        for servers, else Amazon's. `profiles`: the factory file, else the stack's.
+        """
+        plan, environment = factory_of(stack, profiles)
+        anchors = amazon_trust_anchors() if trust_anchors is None else read_trust_anchors(trust_anchors)
+        certificates = find_ca_certificates(environment, authorities or AUTHORITIES / stack, today=clock().date())
+        if (gateway := certificates.get(GATEWAY_AUTHORITY)) is not None:
+            anchors += gateway.pem.encode("ascii")
+        return cls(
+            plan=plan,
+            environment=environment,
+            factory=factory,
+            outputs=outputs,
+            outputs_path=outputs_path,
+            certificates=certificates,
+            trust_anchors=anchors,
+            clock=clock,
+            ask=ask,
+        )
+
+    def order(self, *, device: str, model: str, authority: str, is_key_generated: bool = False) -> Order:
+        """What somebody wants, checked against the factory file."""
+        return Order.checked(
+            self.plan, device=device, model=model, authority=authority, is_key_generated=is_key_generated
+        )
+
+    def request(self, order: Order, csr: bytes) -> Request:
+        """The request in a device's CSR (PEM), checked."""
+        return Request.from_csr(
+            csr, device=order.device, model=order.model, authority=order.authority, key_type=order.key_type
+        )
+
+    def authority(self, name: str) -> IssuingAuthority:
+        """The authority, ready to sign now. Its signer is made once; dates are checked each time."""
+        found = self.certificates.get(name)
+        if found is None:
+            raise RefusedError(
+                f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
+                f"of certificates as --authorities"
+            )
+        return IssuingAuthority.ready(
+            name=name,
+            certificate=x509.load_pem_x509_certificate(found.pem.encode("ascii")),
+            signer=self._signer(name),
+            root=read_certificate(self.factory / ROOT_CERTIFICATE_FILE),
+            now=self.clock(),
+        )
+
+    def issue(
+        self,
+        order: Order,
+        request: Request,
+        *,
+        hand_over: Callable[[Identity, Mapping[str, bytes]], None] = lambda _identity, _files: None,
+    ) -> Issued:
+        """The device's identity, the same however often it is asked for, and durable before it is returned.
+
+        `hand_over` puts the bundle where it belongs; only then the ledger says that it was delivered.
+        """
+        authority = self.authority(order.authority)
+        with Ledger.open(self.factory, self.environment.name, create=True) as ledger:
+            identity = issue(
+                request,
+                authority,
+                ledger,
+                lifetime=order.lifetime,
+                clock=self.clock,
+                new_serial=serials_of(self.plan.authorities[order.authority].serials),
+            )
+            files = self.bundle(identity, authority.certificate)
+            hand_over(identity, files)
+            ledger.deliver(identity, at=self.clock())
+        return Issued(identity=identity, files=files)
+
+    def bundle(self, identity: Identity, issuer: x509.Certificate) -> Mapping[str, bytes]:
+        """The connection bundle of an identity: file name to content."""
+        return bundle_files(
+            identity,
+            issuer=issuer,
+            domain=self.environment.domain,
+            reconnect_window=self.environment.fleet.reconnect_window,
+            trust_anchors=self.trust_anchors,
+        )
+
+    def _signer(self, name: str) -> Signer:
+        """Made once: opening a key file is slow on purpose, and a key in KMS is asked for over the network."""
+        with self._lock:
+            if name not in self._signers:
+                self._signers[name] = open_signer(
+                    self.environment,
+                    name,
+                    self.factory,
+                    outputs=self.outputs,
+                    outputs_path=self.outputs_path,
+                    ask=self.ask,
+                )
+            return self._signers[name]
