@@ -17,7 +17,7 @@ import pytest
 
 from local import cell as cell_module
 from local.background import BackgroundProcess, _birth, _working_for, stop_processes
-from local.cell_process import loopback_address
+from local.cell_process import INVOCATIONS_AT_ONCE, loopback_address
 from local.cell_tls import KEY_FILE, LIFETIME, RENEWAL, TRUST_ANCHORS_FILE
 from local.cells import Cell, CellError, Cells, read_cells, start_cells
 from tests.local.running_desk import DOMAIN, HOME_REGION, OTHER_REGION, cloud_client, kill
@@ -161,12 +161,12 @@ def handler(event, context):
 """
 
 
-def deploy_function(cell: Cell) -> Any:
+def deploy_function(cell: Cell, name: str = "worker", source: str = HANDLER) -> Any:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("worker.py", HANDLER)
+        file.writestr("worker.py", source)
     role = client("iam", cell).create_role(
-        RoleName="worker",
+        RoleName=name,
         AssumeRolePolicyDocument=json.dumps(
             {
                 "Version": "2012-10-17",
@@ -182,14 +182,14 @@ def deploy_function(cell: Cell) -> Any:
     )["Role"]["Arn"]
     functions = client("lambda", cell)
     functions.create_function(
-        FunctionName="worker",
+        FunctionName=name,
         Runtime="python3.11",
         Role=role,
         Handler="worker.handler",
         Code={"ZipFile": archive.getvalue()},
         Timeout=900,
     )
-    functions.get_waiter("function_active_v2").wait(FunctionName="worker")
+    functions.get_waiter("function_active_v2").wait(FunctionName=name)
     return functions
 
 
@@ -217,6 +217,37 @@ def test_a_function_still_at_work_when_its_cell_was_killed_is_ended_too(home: Pa
     assert worker in _working_for(cells.home.process.folder)
     cells.stop()
     assert _birth(worker) == "", "it runs no more"
+
+
+COUNTER = """
+import os, time
+def handler(event, context):
+    time.sleep(0.02)
+    with open(os.path.join(event["folder"], f"{event['number']}.{os.getpid()}"), "w"):
+        pass
+"""
+BURST = 60
+
+
+def test_a_burst_of_messages_waits_for_the_few_workers_of_a_rules_function_and_none_is_lost(
+    home: Path, tmp_path: Path
+) -> None:
+    cells = start(home, OTHER_REGION)
+    functions = deploy_function(cells.home, "counter", COUNTER)
+    arn = functions.get_function(FunctionName="counter")["Configuration"]["FunctionArn"]
+    functions.add_permission(
+        FunctionName="counter", StatementId="rule", Action="lambda:InvokeFunction", Principal="iot.amazonaws.com"
+    )
+    client("iot", cells.home).create_topic_rule(
+        ruleName="burst",
+        topicRulePayload={"sql": "SELECT * FROM 'burst'", "actions": [{"lambda": {"functionArn": arn}}]},
+    )
+    messages = client("iot-data", cells.home)
+    for number in range(BURST):
+        payload = json.dumps({"folder": str(tmp_path), "number": number})
+        messages.publish(topic="burst", qos=1, payload=payload)
+    wait_until(lambda: len(list(tmp_path.iterdir())) == BURST)
+    assert len({path.suffix for path in tmp_path.iterdir()}) <= INVOCATIONS_AT_ONCE, "as many processes"
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
