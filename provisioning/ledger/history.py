@@ -1,17 +1,19 @@
 """The read side, for people and auditors: what the ledger knows of whom."""
 
-from datetime import datetime
-
 from protocol.device_id import DeviceId
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Event, History, Step
+from provisioning.ledger.times import from_microseconds
+
+_ORDER = {step: place for place, step in enumerate(Step)}
 
 
 def read_history(ledger: Ledger, device: DeviceId | None = None) -> tuple[History, ...]:
     """Every issuance, or those of one device; the oldest first."""
     rows = ledger.connection.execute(
-        "SELECT id, device, model, authority, serial, not_after, fingerprint FROM issuance "
-        "LEFT JOIN certificate ON issuance = id WHERE ?1 IS NULL OR device = ?1 ORDER BY id",
+        "SELECT issuance.number, issuance.at, device, model, authority, serial, not_after, fingerprint, certificate.at "
+        "FROM issuance LEFT JOIN certificate ON issuance = issuance.number "
+        "WHERE ?1 IS NULL OR device = ?1 ORDER BY issuance.number",
         (device,),
     ).fetchall()
     return tuple(
@@ -19,20 +21,26 @@ def read_history(ledger: Ledger, device: DeviceId | None = None) -> tuple[Histor
             device=DeviceId(name),
             model=model,
             authority=authority,
-            serial=serial,
-            not_after=datetime.fromisoformat(not_after),
-            fingerprint=fingerprint,
-            events=_events(ledger, issuance),
+            serial=f"{int.from_bytes(serial):x}",
+            not_after=from_microseconds(not_after),
+            fingerprint=None if fingerprint is None else fingerprint.hex(),
+            events=(*_signing(prepared, signed), *_after(ledger, issuance)),
             uploaded=_uploaded(ledger, issuance),
         )
-        for issuance, name, model, authority, serial, not_after, fingerprint in rows
+        for issuance, prepared, name, model, authority, serial, not_after, fingerprint, signed in rows
     )
 
 
-def _events(ledger: Ledger, issuance: int) -> tuple[Event, ...]:
-    rows = ledger.connection.execute("SELECT step, at, note FROM step WHERE issuance = ?", (issuance,)).fetchall()
-    events = [Event(step=Step(step), at=datetime.fromisoformat(at), note=note) for step, at, note in rows]
-    return tuple(sorted(events, key=lambda event: list(Step).index(event.step)))
+def _signing(prepared: int, signed: int | None) -> tuple[Event, ...]:
+    """Reserving and preparing are one entry; the certificate is the other."""
+    steps = {Step.RESERVED: prepared, Step.PREPARED: prepared, Step.SIGNED: signed}
+    return tuple(Event(step=step, at=from_microseconds(at), note="") for step, at in steps.items() if at is not None)
+
+
+def _after(ledger: Ledger, issuance: int) -> tuple[Event, ...]:
+    rows = ledger.connection.execute("SELECT step, at, place || note FROM step WHERE issuance = ?", (issuance,))
+    events = [Event(step=Step(step), at=from_microseconds(at), note=note) for step, at, note in rows]
+    return tuple(sorted(events, key=lambda event: (_ORDER[event.step], event.note)))
 
 
 def _uploaded(ledger: Ledger, issuance: int) -> tuple[str, ...]:

@@ -1,157 +1,169 @@
-"""The write side: the steps of an issuance, each one transaction, durable when the call returns."""
+"""The write side: the steps of an issuance, each durable when the call returns.
+
+Every step is there for one identity and for many. Many are one transaction, and one sync of the disk.
+"""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocol.device_id import DeviceId
 from provisioning.errors import RefusedError, StationError
-from provisioning.ledger.records import Identity, Intent, Prepared, Reason, Step
-from provisioning.ledger.rows import device_with_key, has_step, identity_of, prepared_of
+from provisioning.ledger.entries import Entries
+from provisioning.ledger.log import Log
+from provisioning.ledger.records import Identity, Intent, Prepared, Reason, Signed, Step
+from provisioning.ledger.rows import latest_of
 from provisioning.ledger.schema import open_connection
+from provisioning.ledger.signing import prepare, record
+from provisioning.ledger.standing import standing_for
+from provisioning.ledger.times import as_microseconds
+
+_Asked = TypeVar("_Asked")
+_Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """An open ledger. Several stations may hold the same file; each transaction is whole."""
+    """An open ledger. Several stations may hold the same file; each transaction is whole.
+
+    A call that fails leaves nothing of itself in the ledger. `StationError` names the device and means the machine.
+    """
 
     connection: sqlite3.Connection
+    _log: Log = field(repr=False)
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path, environment: str, *, create: bool = False) -> Iterator[Self]:
-        """The ledger of `environment` in `folder`; `StationError` for whatever its file does not take."""
-        try:
-            with closing(open_connection(folder, environment, create=create)) as connection:
-                yield cls(connection)
-        except sqlite3.Error as error:
-            raise StationError(f"{folder}: the ledger failed ({error}); what was acknowledged before stands") from error
+        """The ledger of `environment` in `folder`, made if there is none and `create` says so, as whoever issues does.
+
+        `StationError` for whatever its file does not take.
+        """
+        with _failing(str(folder)), closing(open_connection(folder, environment, create=create)) as connection:
+            log = Log(connection)
+            if create:
+                log.wake()
+            yield cls(connection, log)
 
     def find(self, device: DeviceId, key_hash: str, *, model: str, authority: str) -> Prepared | Identity | None:
         """What stands for this request already; `RefusedError` when it contradicts what stands."""
-        row = self.connection.execute(
-            "SELECT id, model, authority, key_hash FROM active JOIN issuance ON id = issuance WHERE active.device = ?",
-            (device,),
-        ).fetchone()
-        if row is None:
-            self._refuse_used_key(device, key_hash)
-            return None
-        issuance, known_model, known_authority, known_hash = row
-        if known_hash != key_hash:
-            raise RefusedError(
-                f"device {device} has an identity with another key; retire that first, and say why: "
-                f"python -m provisioning revoke --device {device} --reason superseded"
-            )
-        if (known_model, known_authority) != (model, authority):
-            raise RefusedError(
-                f"device {device} was issued as model {known_model} by {known_authority}, not as model {model} by "
-                f"{authority}; ask for what was issued, or revoke it and begin with a new key"
-            )
-        return identity_of(self.connection, issuance) or prepared_of(self.connection, issuance)
+        with _failing(f"device {device}"):
+            return standing_for(self.connection, device, bytes.fromhex(key_hash), model=model, authority=authority)
 
     def prepare(self, intent: Intent, *, at: datetime) -> Prepared | Identity:
         """Reserve device and key and record the bytes to be signed; or return what another station was first with."""
-        with self._transaction():
-            standing = self.find(intent.device, intent.key_hash, model=intent.model, authority=intent.authority)
-            if standing is not None:
-                return standing
-            issuance = self._reserve(intent)
-            self._add_step(issuance, Step.RESERVED, at)
-            self._add_step(issuance, Step.PREPARED, at)
-        return Prepared(issuance=issuance, to_be_signed=intent.to_be_signed)
+        (given,) = self.prepare_all([intent], at=at)
+        if isinstance(given, RefusedError):
+            raise given
+        return given
+
+    def prepare_all(self, intents: Sequence[Intent], *, at: datetime) -> list[Prepared | Identity | RefusedError]:
+        """`prepare` for many, each as if it came alone and in this order; a refusal is given back, not raised."""
+        moment = as_microseconds(at)
+        with self.adding(_named([intent.device for intent in intents])) as entries:
+            return _each(intents, lambda intent: prepare(self.connection, entries, intent, moment))
 
     def record(self, prepared: Prepared, certificate: x509.Certificate, *, at: datetime) -> Identity:
         """Keep the signed certificate and thereby spend `prepared`; the first one recorded is the certificate.
 
         Refused: bytes other than the prepared ones, and an identity revoked meanwhile.
         """
-        with self._transaction():
-            issuance = prepared.issuance
-            if certificate.tbs_certificate_bytes != prepared_of(self.connection, issuance).to_be_signed:
-                raise StationError("a certificate was signed that the ledger did not prepare; it is not recorded")
-            if has_step(self.connection, issuance, Step.REVOKED):
-                raise RefusedError("this identity was revoked before it was signed; issue again with a new key")
-            self.connection.execute(
-                "INSERT OR IGNORE INTO certificate (issuance, fingerprint, der) VALUES (?, ?, ?)",
-                (issuance, certificate.fingerprint(hashes.SHA256()).hex(), certificate.public_bytes(Encoding.DER)),
-            )
-            self._add_step(issuance, Step.SIGNED, at)
-            identity = identity_of(self.connection, issuance)
-        if identity is None:
-            raise StationError("the ledger does not hold what it was just given; stop, and check its disk")
-        return identity
+        (given,) = self.record_all([Signed(prepared, certificate.public_bytes(Encoding.DER))], at=at)
+        if isinstance(given, RefusedError):
+            raise given
+        return given
+
+    def record_all(self, signed: Sequence[Signed], *, at: datetime) -> list[Identity | RefusedError]:
+        """`record` for many; `StationError`, and none is recorded, when one of them is not what was prepared."""
+        moment = as_microseconds(at)
+        with self.adding(_named([each.prepared.device for each in signed])) as entries:
+            return _each(signed, lambda each: record(self.connection, entries, each, moment))
 
     def deliver(self, identity: Identity, *, at: datetime) -> None:
         """Note that the bundle is on the disk; `sync` uploads the identity from here on."""
-        with self._transaction():
-            self._add_step(identity.issuance, Step.DELIVERED, at)
+        self.deliver_all([identity], at=at)
+
+    def deliver_all(self, identities: Sequence[Identity], *, at: datetime) -> None:
+        """`deliver` for many."""
+        moment = as_microseconds(at)
+        with self.adding(_named([identity.device for identity in identities])) as entries:
+            for identity in identities:
+                entries.add("step", moment, identity.issuance, Step.DELIVERED.value, "", "")
+        self._log.rest()
+
+    def register(self, identity: Identity, cluster: str, *, at: datetime) -> None:
+        """Note that `cluster` registered the identity before its device came."""
+        with self.adding(f"device {identity.device}") as entries:
+            entries.add("step", as_microseconds(at), identity.issuance, Step.REGISTERED.value, cluster, "")
+        self._log.rest()
 
     def revoke(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
         """Take the device's identity back; False when it was before. `RefusedError` for a device never issued."""
-        with self._transaction():
-            row = self.connection.execute("SELECT issuance FROM active WHERE device = ?", (device,)).fetchone()
-            if row is None:
-                self._refuse_unknown(device)
-                return False
-            self._add_step(row[0], Step.REVOKED, at, f"{reason}: {note}" if note else reason)
-            self.connection.execute("DELETE FROM active WHERE device = ?", (device,))
-        return True
+        return self._end(device, Step.REVOKED, f"{reason}: {note}" if note else reason.value, at)
 
-    def _reserve(self, intent: Intent) -> int:
-        cursor = self.connection.execute(
-            "INSERT INTO issuance (device, model, authority, key_hash, serial, not_before, not_after, to_be_signed) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                intent.device,
-                intent.model,
-                intent.authority,
-                intent.key_hash,
-                f"{intent.serial:x}",
-                intent.not_before.isoformat(),
-                intent.not_after.isoformat(),
-                intent.to_be_signed,
-            ),
-        )
-        issuance = cursor.lastrowid
-        if issuance is None:
-            raise StationError("the ledger gave no number to an issuance; stop, and check its disk")
-        self.connection.execute("INSERT INTO active (device, issuance) VALUES (?, ?)", (intent.device, issuance))
-        return issuance
-
-    def _add_step(self, issuance: int, step: Step, at: datetime, note: str = "") -> None:
-        self.connection.execute(
-            "INSERT OR IGNORE INTO step (issuance, step, at, note) VALUES (?, ?, ?, ?)",
-            (issuance, step, at.astimezone(UTC).isoformat(), note),
-        )
-
-    def _refuse_used_key(self, device: DeviceId, key_hash: str) -> None:
-        owner = device_with_key(self.connection, key_hash)
-        if owner == device:
-            raise RefusedError(f"this key of device {device} was revoked; a new identity needs a new key")
-        if owner is not None:
-            raise RefusedError(f"this key belongs to device {owner}, and one key is one device; make a new key")
-
-    def _refuse_unknown(self, device: DeviceId) -> None:
-        if self.connection.execute("SELECT 1 FROM issuance WHERE device = ?", (device,)).fetchone() is None:
-            raise RefusedError(
-                f"device {device} is not in this ledger; `python -m provisioning ledger list` shows who is"
-            )
+    def retire(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
+        """End the device's identity in good order; otherwise as `revoke`."""
+        return self._end(device, Step.RETIRED, f"{reason}: {note}" if note else reason.value, at)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """One transaction that excludes other writers from its first read on."""
-        self.connection.execute("BEGIN IMMEDIATE")
+    def adding(self, what: str) -> Iterator[Entries]:
+        """One transaction that excludes other writers from its first read on; `what` names whose it is if it fails."""
+        with _failing(what):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                entries = Entries(self.connection)
+                yield entries
+                self.connection.commit()
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self.connection.rollback()
+                raise
+        self._log.grown(entries.added)
+
+    def _end(self, device: DeviceId, step: Step, note: str, at: datetime) -> bool:
+        with self.adding(f"device {device}") as entries:
+            latest = latest_of(self.connection, device)
+            if latest is None:
+                raise RefusedError(
+                    f"device {device} is not in this ledger; `python -m provisioning ledger list` shows who is"
+                )
+            if latest.is_ended:
+                return False
+            entries.add("step", as_microseconds(at), latest.number, step.value, "", note)
+        self._log.rest()
+        return True
+
+
+def _each(asked: Sequence[_Asked], answer: Callable[[_Asked], _Given]) -> list[_Given | RefusedError]:
+    """The answer to each, or why it is refused."""
+    given: list[_Given | RefusedError] = []
+    for each in asked:
         try:
-            yield
-        except BaseException:
-            self.connection.rollback()
-            raise
-        self.connection.commit()
+            given.append(answer(each))
+        except RefusedError as error:
+            given.append(error)
+    return given
+
+
+def _named(devices: Sequence[DeviceId]) -> str:
+    if len(devices) == 1:
+        return f"device {devices[0]}"
+    return f"{len(devices)} devices, {devices[0]} to {devices[-1]}" if devices else "no device"
+
+
+@contextmanager
+def _failing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StationError(
+            f"{what}: the ledger failed ({error}); what was acknowledged before stands, nothing of this was. "
+            f"Check the disk, then run this again"
+        ) from error

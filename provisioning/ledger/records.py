@@ -9,6 +9,7 @@ from cryptography import x509
 
 from protocol.admission import ManifestEntry, Standing
 from protocol.device_id import DeviceId
+from provisioning.der import sequence
 
 
 class Step(StrEnum):
@@ -18,7 +19,15 @@ class Step(StrEnum):
     PREPARED = "prepared"
     SIGNED = "signed"
     DELIVERED = "delivered"
+    REGISTERED = "registered"
+    """In a cluster, ahead of the device's first connect. Just in time is the normal way, which nobody reports here."""
     REVOKED = "revoked"
+    RETIRED = "retired"
+    """Ended in good order. Nobody accepts the certificate any more, as with `revoked`."""
+
+
+ENDED = (Step.REVOKED, Step.RETIRED)
+"""After one of these a device may have another identity, with another key."""
 
 
 class Reason(StrEnum):
@@ -47,15 +56,34 @@ class Intent:
     to_be_signed: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """The right to sign once: made by `Ledger.prepare` and `Ledger.find` alone, spent by `Ledger.record`."""
 
     issuance: int
+    device: DeviceId
     to_be_signed: bytes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A certificate in DER that was made of a `Prepared`; nobody may have it before the ledger does."""
+
+    prepared: Prepared
+    der: bytes
+
+    def tail(self) -> bytes | None:
+        """What follows the prepared bytes in the certificate: algorithm and signature (RFC 5280, section 4.1).
+
+        None when the certificate is not a certificate of exactly the prepared bytes.
+        """
+        prepared = self.prepared.to_be_signed
+        start = self.der.find(prepared)
+        tail = self.der[start + len(prepared) :]
+        return tail if start > 0 and self.der == sequence(prepared, tail) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
     """A certificate on record. Acknowledged means durable: whoever holds this may hand it out."""
 
@@ -67,6 +95,7 @@ class Identity:
     not_after: datetime
     der: bytes
     is_revoked: bool = False
+    """Or retired: nobody accepts it any more."""
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -94,11 +123,12 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One step of one issuance, with its time and, for a revocation, its reason and note."""
+    """One step of one issuance, with its time."""
 
     step: Step
     at: datetime
     note: str
+    """Of an end, its reason and whoever ended it in their own words; of a registration, the cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The ledger's file: SQLite with a write-ahead log and every commit on the disk before it returns.
 
-What happened is only ever added: triggers refuse to change or delete it. `active` and `uploaded` are views of now, kept
-by the same transactions. No private key is ever in it.
+What happened is only ever added: triggers refuse to change or delete it, and every entry is a link of one chain
+(`ledger.chain`) across the four tables of entries, numbered from 1 without a gap. `uploaded` alone is a memory, kept
+for `sync`. No private key is ever in it. An issuance is three rows and four small indexes: every further one costs.
 """
 
 import secrets
@@ -10,58 +11,85 @@ from pathlib import Path
 
 from provisioning.durable import make_folder, sync_folder
 from provisioning.errors import StationError
+from provisioning.ledger.chain import Head
 
 LEDGER_FILE = "ledger.db"
-VERSION = 1
+VERSION = 2
 
 _BUSY_SECONDS = 30.0
 """How long one station waits for another's transaction; each lasts milliseconds."""
+_CACHE_KIBIBYTES = 65_536
+"""Of SQLite's pages: the three indexes in random order of a million identities, about 90 MB, mostly fit."""
 
 _TABLES = """
-CREATE TABLE ledger (environment TEXT NOT NULL) STRICT;
-CREATE TABLE issuance (
-    id INTEGER PRIMARY KEY,
+CREATE TABLE ledger (
+    environment TEXT NOT NULL,
+    id TEXT NOT NULL -- 128 random bits: a copy is the same ledger, another ledger never is
+) STRICT;
+CREATE TABLE issuance ( -- reserved and prepared, in one step
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL, -- microseconds since 1970-01-01 UTC, as every time here
     device TEXT NOT NULL,
+    generation INTEGER NOT NULL, -- 1 for the device's first identity
     model TEXT NOT NULL,
     authority TEXT NOT NULL,
-    key_hash TEXT NOT NULL UNIQUE, -- SHA-256 of the SubjectPublicKeyInfo: one device a key, for ever
-    serial TEXT NOT NULL, -- lower-case hex
-    not_before TEXT NOT NULL,
-    not_after TEXT NOT NULL,
+    key_hash BLOB NOT NULL UNIQUE, -- SHA-256 of the SubjectPublicKeyInfo: one device a key, for ever
+    serial BLOB NOT NULL, -- big-endian, without leading zeros
+    not_after INTEGER NOT NULL,
     to_be_signed BLOB NOT NULL, -- DER of the TBSCertificate: the only bytes this issuance may sign
-    UNIQUE (authority, serial)
+    hash BLOB NOT NULL,
+    UNIQUE (device, generation),
+    UNIQUE (serial, authority)
 ) STRICT;
-CREATE INDEX issuance_of_device ON issuance (device);
-CREATE TABLE active ( -- one identity a device
-    device TEXT PRIMARY KEY,
-    issuance INTEGER NOT NULL UNIQUE REFERENCES issuance
-) STRICT, WITHOUT ROWID;
-CREATE TABLE certificate ( -- one certificate an issuance
-    issuance INTEGER PRIMARY KEY REFERENCES issuance,
-    fingerprint TEXT NOT NULL UNIQUE,
-    der BLOB NOT NULL
+CREATE TRIGGER one_identity_a_device BEFORE INSERT ON issuance WHEN NEW.generation <> 1 AND NOT EXISTS (
+    SELECT 1 FROM issuance JOIN step ON step.issuance = issuance.number
+    WHERE device = NEW.device AND generation = NEW.generation - 1 AND step IN ('revoked', 'retired')
+) BEGIN SELECT RAISE(ABORT, 'the identity before has not ended'); END;
+CREATE TABLE certificate ( -- signed: one certificate an issuance
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    issuance INTEGER NOT NULL UNIQUE REFERENCES issuance,
+    tail BLOB NOT NULL, -- what follows to_be_signed in the certificate: algorithm and signature, in DER
+    fingerprint BLOB NOT NULL, -- SHA-256 of the certificate
+    hash BLOB NOT NULL
 ) STRICT;
 CREATE TABLE step (
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
     issuance INTEGER NOT NULL REFERENCES issuance,
-    step TEXT NOT NULL CHECK (step IN ('reserved', 'prepared', 'signed', 'delivered', 'revoked')),
-    at TEXT NOT NULL,
+    step TEXT NOT NULL CHECK (step IN ('delivered', 'registered', 'revoked', 'retired')),
+    place TEXT NOT NULL, -- the cluster of a registration
     note TEXT NOT NULL,
-    PRIMARY KEY (issuance, step)
-) STRICT, WITHOUT ROWID;
+    hash BLOB NOT NULL,
+    UNIQUE (issuance, step, place)
+) STRICT;
+CREATE TABLE seal ( -- signed by the station at the end of each batch, see ledger.seal
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    about TEXT NOT NULL,
+    issuances INTEGER NOT NULL, -- how many there were, as of the certificates and the steps
+    certificates INTEGER NOT NULL,
+    steps INTEGER NOT NULL,
+    public_key BLOB NOT NULL, -- SubjectPublicKeyInfo in DER
+    signature BLOB NOT NULL,
+    hash BLOB NOT NULL
+) STRICT;
 CREATE TABLE uploaded ( -- what a cluster's manifest is known to hold
     issuance INTEGER NOT NULL REFERENCES issuance,
     manifest TEXT NOT NULL,
     standing TEXT NOT NULL,
-    at TEXT NOT NULL,
+    at INTEGER NOT NULL,
     PRIMARY KEY (issuance, manifest)
 ) STRICT, WITHOUT ROWID;
 CREATE VIEW identity AS -- certificates on record
-    SELECT id, device, model, authority, serial, not_after, der,
-        EXISTS (SELECT 1 FROM step WHERE step.issuance = id AND step = 'delivered') AS is_delivered,
-        EXISTS (SELECT 1 FROM step WHERE step.issuance = id AND step = 'revoked') AS is_revoked
-    FROM issuance JOIN certificate ON certificate.issuance = id;
+    SELECT issuance.number AS id, device, model, authority, serial, not_after, to_be_signed, tail, fingerprint,
+        EXISTS (SELECT 1 FROM step WHERE step.issuance = issuance.number AND step = 'delivered') AS is_delivered,
+        EXISTS (SELECT 1 FROM step WHERE step.issuance = issuance.number AND step IN ('revoked', 'retired'))
+            AS is_revoked
+    FROM issuance JOIN certificate ON certificate.issuance = issuance.number;
 """
-_NEVER_CHANGED = ("ledger", "issuance", "certificate", "step")
+ENTRIES = ("issuance", "certificate", "step", "seal")
+"""The tables whose rows are the chain's entries: `number` first, `hash` last."""
 
 
 def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.Connection:
@@ -76,6 +104,9 @@ def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.
     try:
         _prepare(connection)
         _check(connection, path, environment)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise StationError(f"{path}: the ledger cannot be opened ({error}); check the disk, then try again") from error
     except sqlite3.DatabaseError as error:
         connection.close()
         raise StationError(f"{path}: is no ledger or is damaged ({error}); restore it from its copy") from error
@@ -83,6 +114,12 @@ def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.
         connection.close()
         raise
     return connection
+
+
+def beginning(connection: sqlite3.Connection) -> Head:
+    """Where this ledger's chain begins."""
+    environment, name = connection.execute("SELECT environment, id FROM ledger").fetchone()
+    return Head.of_nothing(version=VERSION, ledger=name, environment=environment)
 
 
 def _create(path: Path, environment: str) -> None:
@@ -96,11 +133,13 @@ def _create(path: Path, environment: str) -> None:
         frozen = "".join(
             f"CREATE TRIGGER {table}_is_never_{change}d BEFORE {change} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
-            for table in _NEVER_CHANGED
+            for table in ("ledger", *ENTRIES)
             for change in ("update", "delete")
         )
         connection.executescript(f"BEGIN;\n{_TABLES}{frozen}PRAGMA user_version = {VERSION};\nCOMMIT;")
-        connection.execute("INSERT INTO ledger (environment) VALUES (?)", (environment,))
+        connection.execute("INSERT INTO ledger VALUES (?, ?)", (environment, secrets.token_hex(16)))
+    except sqlite3.Error as error:
+        raise StationError(f"{path}: the ledger cannot be made ({error}); check the disk, then try again") from error
     finally:
         connection.close()
     try:
@@ -119,10 +158,16 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
 
 
 def _check(connection: sqlite3.Connection, path: Path, environment: str) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if 0 < version < VERSION:
+        raise StationError(
+            f"{path}: is a ledger of version {version}, from before it was chained; this program keeps version "
+            f"{VERSION}. Keep the file as it is, and give a new --factory folder with the same keys"
+        )
     if version != VERSION:
         raise StationError(f"{path}: is a ledger of version {version}, this program keeps version {VERSION}")
     (kept,) = connection.execute("SELECT environment FROM ledger").fetchone()

@@ -1,12 +1,13 @@
 """What `sync` still has to tell each cluster, and what it has told."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from protocol.admission import Standing
 from protocol.device_id import DeviceId
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
-from provisioning.ledger.rows import as_identity
+from provisioning.ledger.rows import IDENTITY, as_identity
+from provisioning.ledger.times import as_microseconds
 
 
 def pending(ledger: Ledger, manifest: str, *, device: DeviceId | None = None, again: bool = False) -> list[Identity]:
@@ -16,7 +17,7 @@ def pending(ledger: Ledger, manifest: str, *, device: DeviceId | None = None, ag
     among them: it may exist somewhere.
     """
     rows = ledger.connection.execute(
-        "SELECT id, device, model, authority, serial, not_after, der, is_revoked FROM identity "
+        f"SELECT {IDENTITY} FROM identity "  # noqa: S608  # our own names
         "WHERE (is_delivered OR is_revoked) AND (?1 IS NULL OR device = ?1) ORDER BY id",
         (device,),
     )
@@ -30,7 +31,7 @@ def remember(ledger: Ledger, identity: Identity, manifest: str, *, at: datetime)
     ledger.connection.execute(
         "INSERT INTO uploaded (issuance, manifest, standing, at) VALUES (?1, ?2, ?3, ?4) "
         "ON CONFLICT (issuance, manifest) DO UPDATE SET standing = ?3, at = ?4",
-        (identity.issuance, manifest, identity.entry.standing, at.astimezone(UTC).isoformat()),
+        (identity.issuance, manifest, identity.entry.standing, as_microseconds(at)),
     )
 
 

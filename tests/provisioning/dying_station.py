@@ -14,13 +14,13 @@ import provisioning.hand_over
 import provisioning.key_file
 from provisioning.cli import app
 from provisioning.file_signer import FileSigner
+from provisioning.ledger.entries import Entries
 from provisioning.ledger.ledger import Ledger
 
 CALLS: dict[str, tuple[Any, str]] = {
     "key": (provisioning.key_file, "create_durably"),
     "prepare": (Ledger, "prepare"),
-    "reserve": (Ledger, "_reserve"),
-    "step": (Ledger, "_add_step"),
+    "add": (Entries, "add"),
     "sign": (FileSigner, "sign"),
     "record": (Ledger, "record"),
     "write": (provisioning.hand_over, "write_durably"),

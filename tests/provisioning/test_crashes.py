@@ -15,19 +15,23 @@ from tests.provisioning.requests import csr, p256
 KEY_MOMENTS = ["before:key", "after:key"]
 MOMENTS = [
     "before:prepare",
-    "before:reserve",
-    "after:reserve",
-    *(f"after:step:{step}" for step in (1, 2, 3, 4)),
+    "before:add:1",
+    "after:add:1",
     "after:prepare",
     "before:sign",
     "after:sign",
     "before:record",
+    "before:add:2",
+    "after:add:2",
     "after:record",
     *(f"{when}:write:{file}" for file in (1, 2, 3) for when in ("before", "after")),
     "before:deliver",
+    "before:add:3",
+    "after:add:3",
     "after:deliver",
 ]
-AFTER_PREPARING = set(MOMENTS[MOMENTS.index("after:prepare") :]) | {"after:step:3", "after:step:4"}
+"""The three entries of an issuance are its intent, its certificate and its delivery."""
+AFTER_PREPARING = set(MOMENTS[MOMENTS.index("after:prepare") :])
 
 
 def lose_power(moment: str, order: list[str | Path]) -> None:
@@ -50,7 +54,7 @@ def prepared_serials(factory: Factory) -> list[str]:
     (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
     connection.close()
     assert sound == "ok"
-    return [serial for (serial,) in rows]
+    return [f"{int.from_bytes(serial):x}" for (serial,) in rows]
 
 
 def assert_converges(factory: Factory, order: tuple[str | Path, ...], before: list[str]) -> None:

@@ -20,6 +20,7 @@ from provisioning.file_signer import FileSigner
 from provisioning.issue import draft, issue
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Intent, Prepared, Reason
+from provisioning.ledger.rows import latest_of
 from provisioning.ledger.uploads import pending, remember
 from provisioning.profile import Validity, authority_name, root_builder, years
 from provisioning.request import Request
@@ -52,6 +53,11 @@ def intend(request: Request, authority: IssuingAuthority = AUTHORITY) -> Intent:
 
 def issued(ledger: Ledger, request: Request, authority: IssuingAuthority = AUTHORITY) -> Identity:
     return issue(request, authority, ledger, lifetime=LIFETIME, clock=lambda: NOW, new_serial=x509.random_serial_number)
+
+
+def has_identity(ledger: Ledger, device: DeviceId) -> bool:
+    latest = latest_of(ledger.connection, device)
+    return latest is not None and not latest.is_ended
 
 
 @pytest.fixture
@@ -162,26 +168,41 @@ def test_revoking_twice_is_once_and_an_unknown_device_is_refused(ledger: Ledger)
 @pytest.mark.parametrize("table", ["ledger", "issuance", "certificate", "step"])
 @pytest.mark.parametrize("change", ["DELETE FROM {}", "UPDATE {} SET rowid = rowid"])
 def test_nothing_that_happened_can_be_changed(table: str, change: str, ledger: Ledger) -> None:
-    issued(ledger, ask())
-    column = "note" if table == "step" else "rowid"  # that one has no rowid
+    ledger.deliver(issued(ledger, ask()), at=NOW)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        ledger.connection.execute(change.format(table).replace("rowid", column))
+        ledger.connection.execute(change.format(table))
 
 
-def test_the_file_itself_refuses_a_second_identity_a_second_device_and_a_second_serial(ledger: Ledger) -> None:
-    identity = issued(ledger, ask())
-    insert = (
-        "INSERT INTO issuance (device, model, authority, key_hash, serial, not_before, not_after, to_be_signed) "
-        "SELECT 'device2', model, authority, {}, {}, not_before, not_after, to_be_signed FROM issuance"
-    )
-    for key_hash, serial, rule in (
-        ("key_hash", "'1'", "key_hash"),
-        ("'other'", "serial", "authority, issuance.serial"),
-    ):
-        with pytest.raises(sqlite3.IntegrityError, match=f"UNIQUE constraint failed: issuance.{rule}"):
-            ledger.connection.execute(insert.format(key_hash, serial))
-    with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: active\.device"):
-        ledger.connection.execute("INSERT INTO active VALUES (?, ?)", (DEVICE, identity.issuance + 1))
+COPY = (
+    "INSERT INTO issuance SELECT number + 10, at, {device}, {generation}, model, authority, {key_hash}, {serial}, "
+    "not_after, to_be_signed, hash FROM issuance"
+)
+SECOND = {"device": "'device2'", "generation": "1", "key_hash": "x'01'", "serial": "x'01'"}
+
+
+@pytest.mark.parametrize(
+    ("same", "rule"),
+    [
+        ("device", "UNIQUE constraint failed: issuance.device, issuance.generation"),
+        ("key_hash", "UNIQUE constraint failed: issuance.key_hash"),
+        ("serial", "UNIQUE constraint failed: issuance.serial, issuance.authority"),
+    ],
+)
+def test_the_file_itself_refuses_a_second_identity_a_second_device_and_a_second_serial(
+    same: str, rule: str, ledger: Ledger
+) -> None:
+    issued(ledger, ask())
+    with pytest.raises(sqlite3.IntegrityError, match=rule):
+        ledger.connection.execute(COPY.format(**{**SECOND, same: same}))
+
+
+def test_the_file_itself_refuses_the_next_identity_while_the_one_before_stands(ledger: Ledger) -> None:
+    issued(ledger, ask())
+    following = COPY.format(**{**SECOND, "device": "device", "generation": "2"})
+    with pytest.raises(sqlite3.IntegrityError, match="the identity before has not ended"):
+        ledger.connection.execute(following)
+    ledger.retire(DEVICE, Reason.SUPERSEDED, "new board", at=NOW)
+    ledger.connection.execute(following)
 
 
 def test_a_cluster_is_told_once_and_again_when_the_standing_changes(ledger: Ledger) -> None:
@@ -222,9 +243,9 @@ def test_whatever_is_asked_in_whatever_order_a_device_has_at_most_one_active_ide
         standing = ledger.connection.execute(
             "SELECT device, count(*) FROM identity WHERE NOT is_revoked GROUP BY device"
         ).fetchall()
-        active = ledger.connection.execute("SELECT device FROM active").fetchall()
+        active = {device for device in map(DeviceId, ("device0", "device1", "device2")) if has_identity(ledger, device)}
     assert all(count == 1 for _, count in standing)
-    assert sorted(device for device, _ in standing) == sorted(device for (device,) in active)
+    assert {device for device, _ in standing} == active
 
 
 def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
@@ -235,9 +256,22 @@ def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
 
 def test_a_ledger_of_a_later_program_is_left_alone(tmp_path: Path) -> None:
     with Ledger.open(tmp_path, "dev", create=True) as ledger:
-        ledger.connection.execute("PRAGMA user_version = 2")
-    with pytest.raises(StationError, match="is a ledger of version 2"), Ledger.open(tmp_path, "dev"):
+        ledger.connection.execute("PRAGMA user_version = 3")
+    with pytest.raises(StationError, match="is a ledger of version 3"), Ledger.open(tmp_path, "dev"):
         pass
+
+
+def test_a_ledger_from_before_the_chain_is_left_alone_and_the_way_out_is_said(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "ledger.db")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    before = (tmp_path / "ledger.db").read_bytes()
+    with (
+        pytest.raises(StationError, match=r"from before it was chained.*a new --factory folder"),
+        Ledger.open(tmp_path, "dev", create=True),
+    ):
+        pass
+    assert (tmp_path / "ledger.db").read_bytes() == before
 
 
 def test_reading_makes_no_ledger(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""The chain of a ledger: each entry's hash covers the entry before it, so nothing can be changed, moved or left out.
+
+hash = SHA-256(hash of the entry before, then a CBOR array (RFC 8949) of the table's name, the entry's number and its
+columns in the table's order). Before the first entry stands the hash of what the ledger is: its version, id and
+environment.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import cbor2
+
+Column = int | str | bytes
+
+
+@dataclass(frozen=True)
+class Head:
+    """The end of the chain: the number of its last entry, and that entry's hash."""
+
+    number: int
+    hash: bytes
+
+    @classmethod
+    def of_nothing(cls, *, version: int, ledger: str, environment: str) -> "Head":
+        """Where the chain of a new ledger begins."""
+        return cls(0, hashlib.sha256(cbor2.dumps(["ledger", version, ledger, environment])).digest())
+
+    def after(self, table: str, columns: tuple[Column, ...]) -> "Head":
+        """The head once `columns` are the next entry, in `table`."""
+        number = self.number + 1
+        body = cbor2.dumps((table, number, *columns))
+        return Head(number, hashlib.sha256(self.hash + body).digest())
