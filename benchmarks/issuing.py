@@ -5,7 +5,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -18,16 +18,19 @@ from benchmarks.measure import Clock, Result, compared, rate
 from protocol.device_id import parse_device_id
 from provisioning.algorithm import KeyType
 from provisioning.authority import IssuingAuthority
-from provisioning.certify import certify, to_be_signed
+from provisioning.birth import BirthProfile
+from provisioning.certify import certify, pem_of, signed, to_be_signed
+from provisioning.draft import draft
 from provisioning.file_signer import FileSigner
-from provisioning.issue import draft, issue
+from provisioning.issue import issue
 from provisioning.ledger.ledger import Ledger
 from provisioning.profile import Validity, authority_name, root_builder, years
 from provisioning.request import Request
+from provisioning.serials import serials_of
 
 CERTIFICATES = 300
 """A round takes a fraction of a second, and the ledger stays small."""
-LIFETIME = timedelta(days=365)
+PROFILE = BirthProfile(key_type=KeyType.P256, lifetime=years(15))
 LIMIT = "openssl speed ecdsap256: one verify and one sign"
 
 
@@ -36,14 +39,13 @@ def results(clock: Clock) -> Iterator[Result]:
     now = datetime.now(UTC)
     limit = openssl_limit()
     authority = _authority(now)
+    new_serial = serials_of("0a")
     requests = [_request(f"device{index}") for index in range(CERTIFICATES)]
 
     def sign() -> int:
         for name, pem in requests:
-            drafted = draft(
-                _checked(name, pem), authority, lifetime=LIFETIME, now=now, serial=x509.random_serial_number()
-            )
-            certify(drafted.to_be_signed, authority.signer).public_bytes(Encoding.PEM)
+            intent = draft(_checked(name, pem), authority.template, profile=PROFILE, now=now, serial=new_serial())
+            pem_of(signed(intent.to_be_signed, authority.signer))
         return len(requests)
 
     unit = "certificates/s"
@@ -60,9 +62,9 @@ def results(clock: Clock) -> Iterator[Result]:
                         _checked(name, pem),
                         authority,
                         ledger,
-                        lifetime=LIFETIME,
+                        profile=PROFILE,
                         clock=lambda: now,
-                        new_serial=x509.random_serial_number,
+                        new_serial=new_serial,
                     )
                     identity.certificate.public_bytes(Encoding.PEM)
             return len(requests)

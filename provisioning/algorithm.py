@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -52,6 +52,11 @@ class KeyType(StrEnum):
 
 
 _CURVES = {"secp256r1": KeyType.P256, "secp384r1": KeyType.P384}
+
+
+def public_key_der(key: PublicKey) -> bytes:
+    """The SubjectPublicKeyInfo in DER: of a curve by its name, of a point without compression."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 class Algorithm(StrEnum):

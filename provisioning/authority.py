@@ -8,6 +8,7 @@ from typing import Self
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from provisioning.birth import BirthTemplate
 from provisioning.errors import RefusedError, StationError
 from provisioning.signer import Signer
 
@@ -19,6 +20,8 @@ class IssuingAuthority:
     name: str
     certificate: x509.Certificate
     signer: Signer
+    template: BirthTemplate
+    """What its birth certificates have in common."""
 
     @classmethod
     def ready(
@@ -41,7 +44,7 @@ class IssuingAuthority:
             raise RefusedError(
                 f"authority {name}: expired on {certificate.not_valid_after_utc:%Y-%m-%d}; issue with its successor"
             )
-        return cls(name=name, certificate=certificate, signer=signer)
+        return cls(name=name, certificate=certificate, signer=signer, template=BirthTemplate.of(name, certificate))
 
 
 def read_certificate(path: Path) -> x509.Certificate | None:

@@ -3,6 +3,7 @@
 The ledger keeps the first result before the second step begins, so a rerun signs the same bytes.
 """
 
+from binascii import b2a_base64
 from functools import cache
 
 from cryptography import x509
@@ -10,7 +11,10 @@ from cryptography import x509
 from provisioning.algorithm import Algorithm, PrivateKey
 from provisioning.der import bit_string, sequence
 from provisioning.errors import StationError
+from provisioning.file_signer import FileSigner
 from provisioning.signer import Signer
+
+_PEM_LINE = 64
 
 
 def to_be_signed(builder: x509.CertificateBuilder, algorithm: Algorithm = Algorithm.ECDSA_P256_SHA256) -> bytes:
@@ -28,13 +32,25 @@ def certify(tbs: bytes, signer: Signer) -> x509.Certificate:
 
 
 def signed(tbs: bytes, signer: Signer) -> bytes:
-    """`tbs` with its signature in DER, as certificates and revocation lists alike have it (RFC 5280, 4.1 and 5.1)."""
+    """`tbs` with its signature in DER, as certificates and revocation lists alike have it (RFC 5280, 4.1 and 5.1).
+
+    A signature from elsewhere, KMS or an HSM, is verified before it is used: a fault there, or on the way, would only
+    show at the customer's. A key in this process signs with the library that would verify it, and is trusted; whether
+    it is the certificate's key was asked by `IssuingAuthority.ready`.
+    """
     public_key = signer.public_key()
     algorithm = Algorithm.of(public_key)
     signature = signer.sign(tbs)
-    if not algorithm.is_signature(signature, tbs, public_key):
+    if type(signer) is not FileSigner and not algorithm.is_signature(signature, tbs, public_key):
         raise StationError("the signer gave a signature that its public key does not verify; try again")
     return sequence(tbs, algorithm.identifier, bit_string(signature))
+
+
+def pem_of(der: bytes) -> bytes:
+    """A certificate in PEM (RFC 7468): lines of 64 characters."""
+    text = b2a_base64(der, newline=False)
+    lines = [text[at : at + _PEM_LINE] for at in range(0, len(text), _PEM_LINE)]
+    return b"\n".join((b"-----BEGIN CERTIFICATE-----", *lines, b"-----END CERTIFICATE-----", b""))
 
 
 @cache

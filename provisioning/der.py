@@ -7,6 +7,7 @@ SEQUENCE = 0x30
 INTEGER = 0x02
 BIT_STRING = 0x03
 OCTET_STRING = 0x04
+BOOLEAN_TRUE = bytes.fromhex("0101ff")
 
 
 def element(tag: int, content: bytes) -> bytes:

@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from provisioning.algorithm import Algorithm, KeyType
+from provisioning.alternative_name import AlternativeName, HardwareModule, HostName, NameKind
+from provisioning.birth import BirthProfile
 from provisioning.profile import MAX_NAME_CHARACTERS, years
 from provisioning.serials import SerialRange
 from stacks.environment import AuthorityKey, Frozen
-from stacks.grammar import Day, Label, StackName, refusal
+from stacks.grammar import Day, Label, StackName, matching, refusal
 
 MAX_LIFETIME_YEARS = 50
 """Longer than any algorithm we sign with is expected to last (BSI TR-02102-1 looks a few years ahead only)."""
@@ -36,6 +38,15 @@ def _serials(text: str) -> str:
 
 
 Serials = Annotated[str, AfterValidator(_serials)]
+HardwareType = Annotated[
+    str,
+    matching(
+        r"1\.3\.6\.1\.4\.1(\.(0|[1-9][0-9]{0,8})){1,20}",
+        longest=120,
+        rule="a type of hardware is an object identifier below 1.3.6.1.4.1, where makers have their numbers",
+        way_out='write it in quotes, as "1.3.6.1.4.1.32473.1"',
+    ),
+]
 
 
 class KeyMade(StrEnum):
@@ -117,11 +128,24 @@ class Model(Frozen):
     key_made: Annotated[KeyMade, Field(strict=False)] = KeyMade.DEVICE
     lifetime_years: Years
     """A device is supported for ten years, may wait some on a shelf, and this certificate must outlast both."""
+    alternative_name: Annotated[NameKind, Field(strict=False)] = NameKind.NONE
+    hardware_type: HardwareType | None = None
+    """With `hardware-module` only: the object identifier of this hardware, below its maker's enterprise number."""
 
     @property
     def lifetime(self) -> timedelta:
         """Of every certificate of this model."""
         return years(self.lifetime_years)
+
+
+def birth_profile(model: Model, domain: str) -> BirthProfile:
+    """What the certificates of a model have in common, in an environment of that domain."""
+    name: AlternativeName | None = None
+    if model.alternative_name is NameKind.HOST_NAME:
+        name = HostName(domain)
+    elif model.alternative_name is NameKind.HARDWARE_MODULE and model.hardware_type is not None:
+        name = HardwareModule(model.hardware_type)
+    return BirthProfile(key_type=model.key_type, lifetime=model.lifetime, alternative_name=name)
 
 
 class Gateway(Frozen):

@@ -7,6 +7,7 @@ sections are wrong in themselves.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from provisioning.algorithm import Algorithm
+from provisioning.alternative_name import NameKind
 from provisioning.factory_file import Authority, Gateway, Line, Model, Root, Station
 from provisioning.serials import SerialRange
 from stacks.environment import GATEWAY_AUTHORITY, AuthorityKey
@@ -137,6 +138,19 @@ def devices_end_before_their_issuer(
                 yield Breach(("models", name, "lifetime_years"), rule, "shorten it, or lengthen the authority's")
 
 
+def hardware_types_are_for_hardware_modules(models: Mapping[str, Model]) -> Breaches:
+    """One without the other is a slip."""
+    for name, model in models.items():
+        is_wanted = model.alternative_name is NameKind.HARDWARE_MODULE
+        if is_wanted and model.hardware_type is None:
+            rule = f"{NameKind.HARDWARE_MODULE} needs the type of the hardware"
+            yield Breach(("models", name, "alternative_name"), rule, "write hardware_type beside it")
+        if not is_wanted and model.hardware_type is not None:
+            rule = f"only {NameKind.HARDWARE_MODULE} says the type of the hardware"
+            way_out = f"remove it, or write alternative_name: {NameKind.HARDWARE_MODULE}"
+            yield Breach(("models", name, "hardware_type"), rule, way_out)
+
+
 def stations_stand_on_a_line(
     stations: Mapping[str, Station], lines: Mapping[str, Line], authorities: Mapping[str, Authority]
 ) -> Breaches:
@@ -219,6 +233,7 @@ RULES: tuple[Callable[..., Breaches], ...] = (
     lines_name_what_there_is,
     everything_is_used,
     devices_end_before_their_issuer,
+    hardware_types_are_for_hardware_modules,
     stations_stand_on_a_line,
     stations_outlast_their_devices,
     leases_are_short,

@@ -5,17 +5,19 @@ The types hold the order: `certify` gets its bytes from a `Prepared`, which only
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from provisioning.authority import IssuingAuthority
-from provisioning.certify import certify, to_be_signed
-from provisioning.errors import RefusedError, StationError
+from provisioning.birth import BirthProfile
+from provisioning.certify import certify
+from provisioning.draft import draft
+from provisioning.errors import StationError
 from provisioning.ledger.ledger import Ledger
-from provisioning.ledger.records import Identity, Intent, Prepared
-from provisioning.profile import Validity, device_builder, issuer_key_identifier
+from provisioning.ledger.records import Identity, Prepared
+from provisioning.profile import issuer_key_identifier
 from provisioning.request import Request
 
 
@@ -24,7 +26,7 @@ def issue(
     authority: IssuingAuthority,
     ledger: Ledger,
     *,
-    lifetime: timedelta,
+    profile: BirthProfile,
     clock: Callable[[], datetime],
     new_serial: Callable[[], int],
 ) -> Identity:
@@ -32,38 +34,11 @@ def issue(
     standing = ledger.find(request.device, request.key_hash, model=request.model, authority=request.authority)
     if standing is None:
         now = clock()
-        standing = ledger.prepare(draft(request, authority, lifetime=lifetime, now=now, serial=new_serial()), at=now)
+        intent = draft(request, authority.template, profile=profile, now=now, serial=new_serial())
+        standing = ledger.prepare(intent, at=now)
     if isinstance(standing, Prepared):
         return _sign(standing, authority, ledger, clock)
     return standing
-
-
-def draft(request: Request, authority: IssuingAuthority, *, lifetime: timedelta, now: datetime, serial: int) -> Intent:
-    """What would be signed for the request; `RefusedError` when it cannot be."""
-    issuer = authority.certificate
-    validity = Validity.lasting(lifetime, now=now)
-    validity = Validity(not_before=max(validity.not_before, issuer.not_valid_before_utc), not_after=validity.not_after)
-    if request.public_key == issuer.public_key():
-        raise RefusedError(f"device {request.device} asks with the key of authority {authority.name}; make a new key")
-    if not validity.lies_within(Validity.of(issuer)):
-        raise RefusedError(
-            f"device {request.device}: a certificate of {lifetime.days} days would end on "
-            f"{validity.not_after:%Y-%m-%d}, after its issuer {authority.name} on "
-            f"{issuer.not_valid_after_utc:%Y-%m-%d}; issue with a younger authority, or a shorter --lifetime-days"
-        )
-    builder = device_builder(
-        device=request.device, public_key=request.public_key, issuer=issuer, validity=validity, serial=serial
-    )
-    return Intent(
-        device=request.device,
-        model=request.model,
-        authority=authority.name,
-        key_hash=request.key_hash,
-        serial=serial,
-        not_before=validity.not_before,
-        not_after=validity.not_after,
-        to_be_signed=to_be_signed(builder),
-    )
 
 
 def _sign(prepared: Prepared, authority: IssuingAuthority, ledger: Ledger, clock: Callable[[], datetime]) -> Identity:

@@ -1,13 +1,12 @@
 """What somebody at the line orders, checked against the factory file before anything is touched."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Self
 
 from protocol.device_id import DeviceId, InvalidDeviceIdError, parse_device_id
-from provisioning.algorithm import KeyType
+from provisioning.birth import BirthProfile
 from provisioning.errors import RefusedError
-from provisioning.factory_file import FactoryFile, KeyMade
+from provisioning.factory_file import FactoryFile, KeyMade, birth_profile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,22 +16,23 @@ class Order:
     device: DeviceId
     model: str
     authority: str
-    key_type: KeyType
-    """Of the device's key, as its model has it."""
-    lifetime: timedelta
+    profile: BirthProfile
+    """Of the model's certificates."""
     is_key_generated: bool
     """Whether the factory makes the key; otherwise the device sent a certificate request."""
 
     @classmethod
-    def checked(cls, factory: FactoryFile, *, device: str, model: str, authority: str, is_key_generated: bool) -> Self:
+    def checked(
+        cls, factory: FactoryFile, *, domain: str, device: str, model: str, authority: str, is_key_generated: bool
+    ) -> Self:
         """The order; `RefusedError` names the rule it breaks and the way out."""
-        profile = factory.models.get(model)
-        if profile is None:
+        described = factory.models.get(model)
+        if described is None:
             raise RefusedError(
                 f"--model: factory {factory.environment} makes no model {model!r}; it makes {', '.join(factory.models)}"
             )
         _check_authority(factory, authority, model)
-        if is_key_generated and profile.key_made is not KeyMade.FACTORY:
+        if is_key_generated and described.key_made is not KeyMade.FACTORY:
             raise RefusedError(
                 f"--generate-key: a {model} makes its key itself and never shows it; send its request with --csr FILE"
             )
@@ -40,8 +40,7 @@ class Order:
             device=checked_device(device),
             model=model,
             authority=authority,
-            key_type=profile.key_type,
-            lifetime=profile.lifetime,
+            profile=birth_profile(described, domain),
             is_key_generated=is_key_generated,
         )
 

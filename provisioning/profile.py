@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from protocol.device_id import DeviceId
 from protocol.hostnames import DEVICE_ZONE_LABEL, device_hostname
 from provisioning.algorithm import PublicKey
+from provisioning.alternative_name import AlternativeName
 
 BACKDATE = timedelta(hours=1)
 """How far before now a certificate begins: whoever checks it may have a slow clock. Let's Encrypt does the same."""
@@ -103,22 +104,27 @@ def issuing_builder(
 
 
 def device_builder(
-    *, device: DeviceId, public_key: PublicKey, issuer: x509.Certificate, validity: Validity, serial: int
+    *,
+    device: DeviceId,
+    public_key: PublicKey,
+    issuer: x509.Certificate,
+    validity: Validity,
+    serial: int,
+    alternative_name: AlternativeName | None = None,
 ) -> x509.CertificateBuilder:
     """The birth certificate of a device: it may prove who it is to a server, and nothing else.
 
-    It has no subject alternative name: AWS IoT and our brokers read the subject, and a name in DNS would claim that
-    the device is a host.
+    This is how it is meant; `provisioning.birth` gives the same bytes faster.
     """
     builder = _builder(
         subject=device_name(device), issuer=issuer.subject, public_key=public_key, validity=validity, serial=serial
     )
-    return (
-        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(digital_signature=True), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(issuer_key_identifier(issuer), critical=False)
-    )
+    for usage, critical in DEVICE_USAGE:
+        builder = builder.add_extension(usage, critical=critical)
+    if alternative_name is not None:
+        names = x509.SubjectAlternativeName([alternative_name.name(device)])
+        builder = builder.add_extension(names, critical=False)
+    return builder.add_extension(issuer_key_identifier(issuer), critical=False)
 
 
 def gateway_authority_builder(
@@ -222,3 +228,11 @@ def _key_usage(
         encipher_only=False,
         decipher_only=False,
     )
+
+
+DEVICE_USAGE: tuple[tuple[x509.BasicConstraints | x509.KeyUsage | x509.ExtendedKeyUsage, bool], ...] = (
+    (x509.BasicConstraints(ca=False, path_length=None), True),
+    (_key_usage(digital_signature=True), True),
+    (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False),
+)
+"""What every device may do with its certificate, and whether who does not understand it must refuse."""

@@ -1,94 +1,129 @@
 """What a device asks for, checked: only a request that passed can be issued.
 
 A certificate request (PKCS#10) gives two things only: a public key, and the proof that the device has the private one.
-Its subject may name the device; everything else in it, extensions above all, is ignored and never copied.
+Its subject may name the device; everything else in it, extensions above all, is ignored and never copied. Parsing and
+verifying are the library's: it refuses points that are not on their curve and curves that are spelt out.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from protocol.device_id import DeviceId
-from provisioning.algorithm import RSA_EXPONENT, KeyType, PublicKey
+from provisioning.algorithm import RSA_EXPONENT, KeyType, PublicKey, public_key_der
 from provisioning.errors import RefusedError
+from provisioning.weak_keys import weakness
 
 MAX_CSR_BYTES = 65536
 """A request with an RSA-4096 key has about 2 kB; more is no request."""
+
 _HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_ECDSA: Mapping[x509.ObjectIdentifier, ec.ECDSA] = {
+    SignatureAlgorithmOID.ECDSA_WITH_SHA256: ec.ECDSA(hashes.SHA256()),
+    SignatureAlgorithmOID.ECDSA_WITH_SHA384: ec.ECDSA(hashes.SHA384()),
+    SignatureAlgorithmOID.ECDSA_WITH_SHA512: ec.ECDSA(hashes.SHA512()),
+}
+_NAMES = ((NameOID.COMMON_NAME, "common name"), (NameOID.SERIAL_NUMBER, "serial number"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A device with its own key, of a model, for an authority; the stack knows both."""
+    """A device with its own key, of a model, for an authority. Plain data, made by the two ways below alone."""
 
     device: DeviceId
     model: str
     authority: str
-    public_key: PublicKey
+    key_type: KeyType
+    spki: bytes
+    """The public key in DER (SubjectPublicKeyInfo), encoded by us."""
 
-    @property
+    @cached_property
     def key_hash(self) -> str:
         """SHA-256 of the SubjectPublicKeyInfo in DER, lower-case hex."""
-        spki = self.public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return hashlib.sha256(spki).hexdigest()
+        return hashlib.sha256(self.spki).hexdigest()
 
     @classmethod
     def from_csr(cls, pem: bytes, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:
         """The request in a CSR; `RefusedError` says which rule it breaks."""
-        public_key = _check_csr(pem, device, key_type)
-        return cls(device=device, model=model, authority=authority, public_key=public_key)
+        spki = _check_csr(pem, device, key_type)
+        return cls(device=device, model=model, authority=authority, key_type=key_type, spki=spki)
+
+    @classmethod
+    def of_key(cls, key: PublicKey, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:
+        """The request for a key that was made, or proven, otherwise; `RefusedError` when the model has another type."""
+        spki = check_key(key, key_type)
+        return cls(device=device, model=model, authority=authority, key_type=key_type, spki=spki)
 
 
-def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> PublicKey:
+def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> bytes:
     if len(pem) > MAX_CSR_BYTES:
         raise RefusedError(f"the request has {len(pem)} bytes, at most {MAX_CSR_BYTES} are read; send the CSR alone")
     try:
         csr = x509.load_pem_x509_csr(pem)
         public_key = csr.public_key()
         subject = csr.subject
-        is_signed = csr.is_signature_valid
-        signature_hash = csr.signature_hash_algorithm
+        spki = check_key(public_key, key_type)
+        _check_possession(csr, public_key)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise RefusedError(f"the request is no certificate request in PEM ({error}); make it anew") from error
+    _check_subject(subject, device)
+    return spki
+
+
+def check_key(public_key: object, key_type: KeyType) -> bytes:
+    """A device's public key in DER, if it is of its model's type and sound; `RefusedError` says why not."""
+    if not isinstance(public_key, PublicKey) or KeyType.of(public_key) is not key_type:
+        raise RefusedError(
+            f"the request's key is {_shown(public_key)}, and this model has {key_type}; make the key anew on the device"
+        )
+    if isinstance(public_key, rsa.RSAPublicKey) and (exponent := public_key.public_numbers().e) != RSA_EXPONENT:
+        raise RefusedError(f"the request's RSA key has exponent {exponent}, accepted is {RSA_EXPONENT}; make it anew")
+    spki = public_key_der(public_key)
+    if found := weakness(public_key, spki):
+        raise RefusedError(
+            f"the request's key is weak: it has {found}; put the board aside, and look at what made the key"
+        )
+    return spki
+
+
+def _check_possession(csr: x509.CertificateSigningRequest, public_key: object) -> None:
+    """The request's signature by its own key; for EC without parsing the key a second time."""
+    if not isinstance(csr.signature_hash_algorithm, _HASHES):
+        raise RefusedError("the request is not signed with SHA-256, SHA-384 or SHA-512; make it anew with SHA-256")
+    if isinstance(public_key, ec.EllipticCurvePublicKey) and csr.signature_algorithm_oid in _ECDSA:
+        is_signed = _verifies(public_key, csr)
+    else:
+        is_signed = csr.is_signature_valid
     if not is_signed:
         raise RefusedError(
             "the request's signature does not fit its key: no proof that the device has it; make it anew"
         )
-    if not isinstance(signature_hash, _HASHES):
-        raise RefusedError("the request is not signed with SHA-256, SHA-384 or SHA-512; make it anew with SHA-256")
-    _check_subject(subject, device)
-    return _accepted(public_key, key_type)
+
+
+def _verifies(public_key: ec.EllipticCurvePublicKey, csr: x509.CertificateSigningRequest) -> bool:
+    try:
+        public_key.verify(csr.signature, csr.tbs_certrequest_bytes, _ECDSA[csr.signature_algorithm_oid])
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _check_subject(subject: x509.Name, device: DeviceId) -> None:
-    for oid, called in ((NameOID.COMMON_NAME, "common name"), (NameOID.SERIAL_NUMBER, "serial number")):
+    for oid, called in _NAMES:
         for attribute in subject.get_attributes_for_oid(oid):
             if attribute.value != device:
                 raise RefusedError(
                     f"the request's {called} is {attribute.value!r}, the device is {device!r}; take the right CSR, "
                     f"or make one without a subject"
                 )
-
-
-def _accepted(public_key: object, wanted: KeyType) -> PublicKey:
-    """The key, if it is of the model's type and sound."""
-    found = KeyType.of(public_key)
-    if not isinstance(public_key, PublicKey) or found is not wanted:
-        raise RefusedError(
-            f"the request's key is {_shown(public_key)}, and this model has {wanted}; make the key anew on the device"
-        )
-    if isinstance(public_key, rsa.RSAPublicKey) and public_key.public_numbers().e != RSA_EXPONENT:
-        raise RefusedError(
-            f"the request's RSA key has exponent {public_key.public_numbers().e}, accepted is {RSA_EXPONENT}; "
-            f"make the key anew"
-        )
-    return public_key
 
 
 def _shown(public_key: object) -> str:

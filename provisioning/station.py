@@ -109,13 +109,18 @@ class Station:
     def order(self, *, device: str, model: str, authority: str, is_key_generated: bool = False) -> Order:
         """What somebody wants, checked against the factory file."""
         return Order.checked(
-            self.plan, device=device, model=model, authority=authority, is_key_generated=is_key_generated
+            self.plan,
+            domain=self.environment.domain,
+            device=device,
+            model=model,
+            authority=authority,
+            is_key_generated=is_key_generated,
         )
 
     def request(self, order: Order, csr: bytes) -> Request:
         """The request in a device's CSR (PEM), checked."""
         return Request.from_csr(
-            csr, device=order.device, model=order.model, authority=order.authority, key_type=order.key_type
+            csr, device=order.device, model=order.model, authority=order.authority, key_type=order.profile.key_type
         )
 
     def authority(self, name: str) -> IssuingAuthority:
@@ -151,7 +156,7 @@ class Station:
                 request,
                 authority,
                 ledger,
-                lifetime=order.lifetime,
+                profile=order.profile,
                 clock=self.clock,
                 new_serial=serials_of(self.plan.authorities[order.authority].serials),
             )

@@ -69,8 +69,14 @@ def _request(station: Station, order: Order, csr: Path | None, out: Path) -> Req
     """The key comes first: on the disk, before the ledger hears of it."""
     if csr is None:
         make_folder(out)
-        key = make_or_read_device_key(out / KEY_FILE, order.key_type)
-        return Request(device=order.device, model=order.model, authority=order.authority, public_key=key.public_key())
+        key = make_or_read_device_key(out / KEY_FILE, order.profile.key_type)
+        return Request.of_key(
+            key.public_key(),
+            device=order.device,
+            model=order.model,
+            authority=order.authority,
+            key_type=order.profile.key_type,
+        )
     try:
         with csr.open("rb") as file:
             pem = file.read(MAX_CSR_BYTES + 1)

@@ -17,16 +17,20 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from protocol.bundle import read_bundle
 from protocol.device_id import DeviceId
+from provisioning.algorithm import KeyType
 from provisioning.authority import IssuingAuthority
+from provisioning.birth import BirthProfile
+from provisioning.draft import draft
 from provisioning.errors import RefusedError
 from provisioning.file_signer import FileSigner
-from provisioning.issue import draft
 from provisioning.key_file import read_authority_key
 from provisioning.passphrase import read_kept_passphrase
 from provisioning.profile import years
 from provisioning.request import Request
 from tests.provisioning.factory import ROOT, Factory, provisioning
 from tests.provisioning.requests import csr, name, p256
+
+P256 = KeyType.P256
 
 
 def request(factory: Factory, key: ec.EllipticCurvePrivateKey, file: str = "device.csr.pem", **subject: str) -> Path:
@@ -171,10 +175,15 @@ def test_an_authority_that_would_end_before_the_device_issues_no_more(factory: F
     ready = IssuingAuthority.ready(
         name="line-a", certificate=certificate, signer=_signer(factory), root=None, now=later
     )
-    asked = Request(device=DeviceId("device1"), model="fl50", authority="line-a", public_key=p256().public_key())
+    asked = Request.of_key(
+        p256().public_key(), device=DeviceId("device1"), model="fl50", authority="line-a", key_type=P256
+    )
     with pytest.raises(RefusedError, match=r"after its issuer line-a on .*; issue with a younger authority"):
-        draft(asked, ready, lifetime=years(15), now=later, serial=77)
-    assert draft(asked, ready, lifetime=years(13), now=later, serial=77).not_after <= certificate.not_valid_after_utc
+        draft(asked, ready.template, profile=BirthProfile(key_type=P256, lifetime=years(15)), now=later, serial=77)
+    shorter = BirthProfile(key_type=P256, lifetime=years(13))
+    assert (
+        draft(asked, ready.template, profile=shorter, now=later, serial=77).not_after <= certificate.not_valid_after_utc
+    )
 
 
 def _signer(factory: Factory) -> FileSigner:

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 
 from protocol.admission import Standing
 from protocol.device_id import DeviceId
+from provisioning.algorithm import KeyType
 from provisioning.authority import IssuingAuthority
+from provisioning.birth import BirthProfile
 from provisioning.certify import certify, to_be_signed
+from provisioning.draft import draft
 from provisioning.errors import RefusedError, StationError
 from provisioning.file_signer import FileSigner
-from provisioning.issue import draft, issue
+from provisioning.issue import issue
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Intent, Prepared, Reason
 from provisioning.ledger.rows import latest_of
@@ -27,7 +30,7 @@ from provisioning.request import Request
 from tests.provisioning.requests import p256
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-LIFETIME = timedelta(days=5479)
+PROFILE = BirthProfile(key_type=KeyType.P256, lifetime=timedelta(days=5479))
 DEVICE = DeviceId("device1")
 
 
@@ -44,15 +47,15 @@ AUTHORITY = make_authority()
 
 
 def ask(device: DeviceId = DEVICE) -> Request:
-    return Request(device=device, model="fl50", authority="line-a", public_key=p256().public_key())
+    return Request.of_key(p256().public_key(), device=device, model="fl50", authority="line-a", key_type=KeyType.P256)
 
 
 def intend(request: Request, authority: IssuingAuthority = AUTHORITY) -> Intent:
-    return draft(request, authority, lifetime=LIFETIME, now=NOW, serial=x509.random_serial_number())
+    return draft(request, authority.template, profile=PROFILE, now=NOW, serial=x509.random_serial_number())
 
 
 def issued(ledger: Ledger, request: Request, authority: IssuingAuthority = AUTHORITY) -> Identity:
-    return issue(request, authority, ledger, lifetime=LIFETIME, clock=lambda: NOW, new_serial=x509.random_serial_number)
+    return issue(request, authority, ledger, profile=PROFILE, clock=lambda: NOW, new_serial=x509.random_serial_number)
 
 
 def has_identity(ledger: Ledger, device: DeviceId) -> bool:
@@ -99,7 +102,7 @@ def test_what_was_prepared_is_signed_with_its_first_serial_and_validity(ledger: 
         request,
         AUTHORITY,
         ledger,
-        lifetime=timedelta(days=1),
+        profile=BirthProfile(key_type=KeyType.P256, lifetime=timedelta(days=1)),
         clock=lambda: NOW + timedelta(days=3),
         new_serial=lambda: 99,
     )
@@ -122,12 +125,8 @@ def test_an_authority_that_changed_its_key_does_not_sign_what_another_prepared(l
 
 
 def test_a_device_cannot_have_the_key_of_its_authority(ledger: Ledger) -> None:
-    greedy = Request(
-        device=DEVICE,
-        model="fl50",
-        authority="line-a",
-        public_key=AUTHORITY.certificate.public_key(),  # type: ignore[arg-type]  # a P-256 key, as built above
-    )
+    key = AUTHORITY.signer.public_key()
+    greedy = Request.of_key(key, device=DEVICE, model="fl50", authority="line-a", key_type=KeyType.P256)
     with pytest.raises(RefusedError, match="with the key of authority line-a"):
         issued(ledger, greedy)
 
