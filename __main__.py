@@ -84,6 +84,7 @@ for name, region in regions.items():
             region=region,
             manifest_table=registrar.table_name,
             manifest_table_arn=registrar.table_arn,
+            batches=environment.clusters[name].batches,
         ),
     )
     ingestion = IngestionCluster(
@@ -96,6 +97,7 @@ for name, region in regions.items():
         cluster=name,
         region=region,
         rules={"batch": ingestion.rule_name, **registrar.rule_names},
+        streams={"batch": lake.stream.stream_name} if lake.stream else {},
         functions={"ingest": lake.function_name, "registrar": registrar.function_name}
         | ({"route-sweep": sweeper.function_name} if region == home else {}),
         queues={"telemetry": lake.dead_letters.queue_name, "registrar": registrar.dead_letter_queue_name},
@@ -112,6 +114,8 @@ for name, region in regions.items():
         "data_endpoint": ingestion.data_endpoint,
         "manifest_table": registrar.table_name,
         "lake_bucket": lake.bucket_name,
+        "batches": environment.clusters[name].batches.value,
+        "ingest_function": lake.function_name,
         "dead_letter_queue_url": lake.dead_letters.queue_url,
         "firmware_bucket": firmware.bucket_names[region],
     }

@@ -5,7 +5,7 @@ Guide, "Metrics and dimensions"; Amazon SQS and AWS Lambda developer guides, "Cl
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from components.policies.function import METRIC_NAMESPACE
@@ -19,6 +19,10 @@ OVERDUE_ROUTES = 1
 """An expired redirect that still stands is a device where nobody watches it any more."""
 OVERDUE_PERIODS = 3
 """Three sweeps had their chance: a person who applies a plan holds the zone for some minutes, and that is no fault."""
+LATE_MINUTES = 30
+"""Batches gather for five minutes; a failed invocation is tried again within the next ones."""
+STREAM_REFUSALS = 1
+"""A record that a stream refused was tried again by AWS IoT for seconds, and is a dead letter then."""
 FUNCTION_ERRORS = 1
 """A handler of ours catches what a device can cause, so that one error left is a fault of ours or of AWS."""
 
@@ -37,8 +41,15 @@ class Watched:
     queues: Mapping[str, str]
     authorities: tuple[str, ...]
     """Issuing authorities that have a CA certificate here."""
+    streams: Mapping[str, str] = field(default_factory=dict)
+    """Where a rule does not call a function: the rule's word to the stream it puts its messages into. The function
+    that reads a stream is called `ingest` in `functions`."""
     sweeps_routes: bool = False
     """Whether the environment's expired routes are taken back from here."""
+
+    def action_type(self, rule: str) -> str:
+        """How AWS IoT names what the rule does, as a dimension of its metrics."""
+        return "Kinesis" if rule in self.streams else "Lambda"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +73,12 @@ class Alarm:
 def cluster_alarms(watched: Watched, thresholds: AlarmThresholds, *, environment: str) -> tuple[Alarm, ...]:
     """Every alarm of a cluster."""
     return (
-        *(alarm for label, rule in watched.rules.items() for alarm in _rule(label, rule, thresholds.rule_errors)),
+        *(
+            alarm
+            for label, rule in watched.rules.items()
+            for alarm in _rule(label, rule, watched, thresholds.rule_errors)
+        ),
+        *(alarm for label, stream in watched.streams.items() for alarm in _stream(label, stream, watched)),
         _registrations_refused(environment, thresholds.registrations_refused),
         *(_dead_letters(label, queue, thresholds.dead_letters_waiting) for label, queue in watched.queues.items()),
         *(_function_errors(label, function) for label, function in watched.functions.items()),
@@ -71,13 +87,14 @@ def cluster_alarms(watched: Watched, thresholds: AlarmThresholds, *, environment
     )
 
 
-def _rule(label: str, rule: str, threshold: int) -> tuple[Alarm, Alarm]:
+def _rule(label: str, rule: str, watched: Watched, threshold: int) -> tuple[Alarm, Alarm]:
     """A rule whose action failed, and one AWS IoT held back: either way messages were not delivered."""
+    goes_to = "stream" if label in watched.streams else "function"
     return (
         _count(
             f"rule-{label}-failed",
-            f"Topic rule {rule} could not hand messages to its function; they are in the dead letter queue.",
-            ("AWS/IoT", "Failure", {"RuleName": rule, "ActionType": "Lambda"}),
+            f"Topic rule {rule} could not hand messages to its {goes_to}; they are in the dead letter queue.",
+            ("AWS/IoT", "Failure", {"RuleName": rule, "ActionType": watched.action_type(label)}),
             threshold,
         ),
         _count(
@@ -85,6 +102,25 @@ def _rule(label: str, rule: str, threshold: int) -> tuple[Alarm, Alarm]:
             f"AWS IoT throttled topic rule {rule}; messages were lost. Ask for a higher quota or move devices.",
             ("AWS/IoT", "RuleMessageThrottled", {"RuleName": rule}),
             threshold,
+        ),
+    )
+
+
+def _stream(label: str, stream: str, watched: Watched) -> tuple[Alarm, Alarm]:
+    """What lies in a stream too long, since its reader fails or is too slow, and what it could not take."""
+    return (
+        _count(
+            f"{label}-stream-late",
+            f"Records wait in {stream} for longer than {LATE_MINUTES} minutes: its reader fails, or is too slow.",
+            ("AWS/Lambda", "IteratorAge", {"FunctionName": watched.functions["ingest"]}),
+            LATE_MINUTES * 60 * 1000,
+            statistic="Maximum",
+        ),
+        _count(
+            f"{label}-stream-full",
+            f"{stream} refused records since it did not grow fast enough; they are in the dead letter queue.",
+            ("AWS/Kinesis", "WriteProvisionedThroughputExceeded", {"StreamName": stream}),
+            STREAM_REFUSALS,
         ),
     )
 

@@ -53,7 +53,10 @@ def _row(environment: str, watched: Watched, top: int) -> list[dict[str, Any]]:
             "Topic rules that failed",
             "Sum",
             PERIOD_SECONDS,
-            [["AWS/IoT", "Failure", "RuleName", rule, "ActionType", "Lambda"] for rule in watched.rules.values()],
+            [
+                ["AWS/IoT", "Failure", "RuleName", rule, "ActionType", watched.action_type(label)]
+                for label, rule in watched.rules.items()
+            ],
         ),
         (
             "Dead letters waiting",

@@ -49,6 +49,8 @@ class Function(pulumi.ComponentResource):
 
     function_name: str
     function_arn: pulumi.Output[str]
+    permission: aws.iam.RolePolicy
+    """What its role may do; who has it read something waits for this."""
 
     def __init__(self, name: str, args: FunctionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flotilla:index:Function", name, None, opts)
@@ -72,7 +74,7 @@ class Function(pulumi.ComponentResource):
             tags=args.tags,
             opts=child,
         )
-        permission = aws.iam.RolePolicy(
+        self.permission = permission = aws.iam.RolePolicy(
             f"{name}-policy",
             name=thing,
             role=role.name,

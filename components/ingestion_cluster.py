@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.batch_stream import BatchStream
 from components.iot_log import IotLog, IotLogArgs
 from components.naming import Naming
 from components.telemetry_lake import BATCH_RULE, TelemetryLake
@@ -127,19 +128,20 @@ class IngestionCluster(pulumi.ComponentResource):
         )
 
     def _take_batches(self) -> None:
-        """Hand every batch to the ingest function, and what cannot be handed over to the dead letter queue."""
-        lake, queue = self._args.lake, self._args.lake.dead_letters
+        """Send every batch on its way to the ingest function, and what cannot be sent to the dead letter queue."""
+        lake, queue, stream = self._args.lake, self._args.lake.dead_letters, self._args.lake.stream
         dead_letter = aws.iot.TopicRuleErrorActionSqsArgs(
             queue_url=queue.queue_url, role_arn=queue.error_action_role_arn, use_base64=False
         )
         aws.iot.TopicRule(
             f"{self._name}-batch-rule",
             name=self.rule_name,
-            description="Batches of measurements to the ingest function",
+            description=f"Batches of measurements to the {'stream' if stream else 'ingest function'}",
             enabled=True,
             sql=BATCH_SQL,
             sql_version=SQL_VERSION,
-            lambdas=[aws.iot.TopicRuleLambdaArgs(function_arn=lake.function_arn)],
+            lambdas=None if stream else [aws.iot.TopicRuleLambdaArgs(function_arn=lake.function_arn)],
+            kineses=[_into(stream)] if stream else None,
             error_action=aws.iot.TopicRuleErrorActionArgs(sqs=dead_letter),
             region=self._args.region,
             tags=self._tags,
@@ -178,3 +180,10 @@ class IngestionCluster(pulumi.ComponentResource):
             records=[value],
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _into(stream: BatchStream) -> aws.iot.TopicRuleKinesisArgs:
+    """A record a batch. The batches of one device share a shard, and so their order."""
+    return aws.iot.TopicRuleKinesisArgs(
+        stream_name=stream.stream_name, partition_key="${topic(2)}", role_arn=stream.put_role_arn
+    )

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.batch_stream import BatchStream, BatchStreamArgs
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.function import Function, FunctionArgs
 from components.naming import Naming
 from components.policies import arns
-from components.policies.lake import ingest_policy
+from components.policies.lake import ingest_policy, stream_ingest_policy
 from components.policies.trust import IOT_SERVICE
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from stacks.environment import BatchPath
 
 BATCH_RULE = "batch"
 """The topic rule that hands batches to the ingest function; see `Naming.rule`."""
@@ -35,6 +37,7 @@ class TelemetryLakeArgs:
     manifest_table: str
     """Where certificates are looked up: the model of a device is a part of where its readings lie."""
     manifest_table_arn: pulumi.Input[str]
+    batches: BatchPath
 
 
 class TelemetryLake(pulumi.ComponentResource):
@@ -44,7 +47,9 @@ class TelemetryLake(pulumi.ComponentResource):
     dead_letters: DeadLetterQueue
     function_name: str
     function_arn: pulumi.Output[str]
-    permission: aws.lambda_.Permission
+    stream: BatchStream | None
+    """Where batches gather; None where the rule hands each to the function."""
+    permission: pulumi.Resource
     """The batch rule waits for this: a batch it could not hand over would be a dead letter."""
 
     def __init__(self, name: str, args: TelemetryLakeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -70,13 +75,31 @@ class TelemetryLake(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self),
         )
+        self.stream = self._stream() if args.batches is BatchPath.KINESIS else None
         function = self._ingest()
         self.function_name, self.function_arn = function.function_name, function.function_arn
-        self.permission = self._let_batches_in(function)
+        if self.stream is None:
+            self.permission = self._let_batches_in(function)
+        else:
+            self.stream.feed(function.function_arn, function.permission)
+            self.permission = self.stream.permission
         self.register_outputs({"bucket_name": self.bucket_name, "function_arn": self.function_arn})
 
+    def _stream(self) -> BatchStream:
+        return BatchStream(
+            f"{self._name}-batches",
+            BatchStreamArgs(
+                naming=self._args.naming,
+                tags=self._tags,
+                cluster=self._args.cluster,
+                region=self._args.region,
+                dead_letters=self.dead_letters,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+
     def _ingest(self) -> Function:
-        naming, queue = self._args.naming, self.dead_letters
+        naming, queue, stream = self._args.naming, self.dead_letters, self.stream
         return Function(
             f"{self._name}-ingest",
             FunctionArgs(
@@ -92,11 +115,12 @@ class TelemetryLake(pulumi.ComponentResource):
                     "DEAD_LETTER_QUEUE_URL": queue.queue_url,
                     "ENVIRONMENT": naming.environment,
                 },
-                policy=ingest_policy,
+                policy=ingest_policy if stream is None else stream_ingest_policy,
                 policy_inputs={
                     "bucket": self.bucket_name,
                     "manifest_table_arn": self._args.manifest_table_arn,
                     "queue_arn": queue.queue_arn,
+                    **({} if stream is None else {"stream_arn": stream.stream_arn}),
                 },
                 dead_letter_queue_arn=queue.queue_arn,
                 timeout_seconds=TIMEOUT_SECONDS,

@@ -39,6 +39,15 @@ class ClusterKind(StrEnum):
     """A load balancer before an MQTT broker of ours; not built yet, so a stack file may not ask for it."""
 
 
+class BatchPath(StrEnum):
+    """How batches of measurements come from the topic rule to the ingest function (docs/adr/0010)."""
+
+    LAMBDA = "lambda"
+    """One invocation and one file a batch: within a second, for small fleets."""
+    KINESIS = "kinesis"
+    """Through a stream that gathers what many devices sent: within five minutes, for large ones."""
+
+
 class Residency(StrEnum):
     """Where data must stay."""
 
@@ -95,6 +104,8 @@ class Cluster(Frozen):
     region: Region
     kind: ClusterKind = Field(strict=False)
     residency: Residency = Field(strict=False)
+    batches: BatchPath = Field(default=BatchPath.LAMBDA, strict=False)
+    """The way its measurements take; a large fleet must take `kinesis`."""
 
 
 class Default(Frozen):

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stacks.environment import Environment
 
-OUTPUTS_VERSION = 2
+OUTPUTS_VERSION = 3
 
 
 class OutputsError(Exception):
@@ -46,6 +46,10 @@ class ClusterOutputs(_Typed):
     """DynamoDB table of `protocol.admission` items, in this cluster's region."""
     lake_bucket: str
     """S3 bucket the batches arrive in."""
+    batches: str
+    """`lambda` or `kinesis`: how they come there."""
+    ingest_function: str
+    """Lambda function that stores them."""
     dead_letter_queue_url: str
     """SQS queue of what could not be delivered."""
     firmware_bucket: str

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from local.appliers.applier import Answer, Applier, Request, gone, settings
-from local.appliers.shape import pascal
+from local.appliers.shape import chosen, pascal
 from local.wire import ARCHIVE
 
 
@@ -122,11 +122,53 @@ def _delete_retries(request: Request, former: Answer) -> None:
     gone(lambda: request.client("lambda").delete_function_event_invoke_config(FunctionName=former.id))
 
 
+_MAPPING = {
+    "batchSize": "BatchSize",
+    "bisectBatchOnFunctionError": "BisectBatchOnFunctionError",
+    "maximumBatchingWindowInSeconds": "MaximumBatchingWindowInSeconds",
+    "maximumRecordAgeInSeconds": "MaximumRecordAgeInSeconds",
+    "maximumRetryAttempts": "MaximumRetryAttempts",
+    "parallelizationFactor": "ParallelizationFactor",
+}
+
+
+def _mapping(request: Request) -> dict[str, Any]:
+    inputs = request.inputs
+    shaped = {"FunctionName": inputs["functionName"], **chosen(inputs, _MAPPING)}
+    failure = inputs.get("destinationConfig", {}).get("onFailure")
+    return shaped | (
+        {"DestinationConfig": {"OnFailure": {"Destination": failure["destinationArn"]}}} if failure else {}
+    )
+
+
+def _create_mapping(request: Request) -> Answer:
+    created = request.client("lambda").create_event_source_mapping(
+        EventSourceArn=request.inputs["eventSourceArn"],
+        StartingPosition=request.inputs["startingPosition"],
+        Enabled=request.inputs.get("enabled", True),
+        **_mapping(request),
+    )
+    gaps = ("batches do not gather: the function is called as soon as there is one", "no letter after the last retry")
+    return Answer(created["UUID"], {"uuid": created["UUID"]}, gaps)
+
+
+def _update_mapping(request: Request, former: Answer) -> Answer:
+    request.client("lambda").update_event_source_mapping(UUID=former.id, **_mapping(request))
+    return former
+
+
+def _delete_mapping(request: Request, former: Answer) -> None:
+    gone(lambda: request.client("lambda").delete_event_source_mapping(UUID=former.id))
+
+
 APPLIERS = {
     "aws:lambda/function:Function": Applier(
         _create_function, _delete_function, _update_function, fixed=("name", "region", "architectures")
     ),
     "aws:lambda/permission:Permission": Applier(_add_permission, _remove_permission),
+    "aws:lambda/eventSourceMapping:EventSourceMapping": Applier(
+        _create_mapping, _delete_mapping, _update_mapping, fixed=("eventSourceArn", "startingPosition", "region")
+    ),
     "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": settings(
         _put_retries, _delete_retries, fixed=("functionName", "region")
     ),

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from stacks.rules import choice, identity, pins, places, scatter
+from stacks.rules import batches, choice, identity, pins, places, scatter
 from stacks.rules.breach import Breach, Breaches
 
 RULES: tuple[Callable[..., Breaches], ...] = (
@@ -27,6 +27,7 @@ RULES: tuple[Callable[..., Breaches], ...] = (
     scatter.every_cluster_has_a_load,
     scatter.fleets_fit_their_connections,
     scatter.fleets_come_back_in_time,
+    batches.large_fleets_gather_their_batches,
     pins.few_pins,
     pins.devices_pinned_once,
     pins.pinned_names_are_free,

@@ -13,6 +13,7 @@ from components.policies import (
     queue,
     registrar,
     routing,
+    stream,
     transport,
     trust,
 )
@@ -26,6 +27,7 @@ TABLE = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/flotilla-dev-manifest"
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:flotilla-dev-alarms"
 KEY = "arn:aws:kms:{region}:" + ACCOUNT + ":key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ROUTES = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/flotilla-dev-routes"
+STREAM = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/flotilla-dev-batches"
 ZONE = "Z0123456789ABCDEFGHIJ"
 DOMAIN = "iot-dev.example.com"
 BUCKET = f"flotilla-dev-{REGION}-lake-{ACCOUNT}"
@@ -74,6 +76,19 @@ DOCUMENTS = (
             function="flotilla-dev-ingest", bucket=BUCKET, manifest_table_arn=TABLE, queue_arn=QUEUE, **PLACE
         ),
     ),
+    Written(
+        "stream_ingest_policy",
+        Kind.ROLE,
+        lake.stream_ingest_policy(
+            function="flotilla-dev-ingest",
+            bucket=BUCKET,
+            manifest_table_arn=TABLE,
+            queue_arn=QUEUE,
+            stream_arn=STREAM,
+            **PLACE,
+        ),
+    ),
+    Written("put_batches_policy", Kind.ROLE, stream.put_batches_policy(stream_arn=STREAM)),
     Written(
         "registrar_policy",
         Kind.ROLE,

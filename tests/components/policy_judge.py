@@ -19,6 +19,7 @@ ACCOUNT_ID = "123456789012"
 ARNS = MappingProxyType(
     {
         "aws:dynamodb/table:Table": "arn:aws:dynamodb:{region}:123456789012:table/{name}",
+        "aws:kinesis/stream:Stream": "arn:aws:kinesis:{region}:123456789012:stream/{name}",
         "aws:kms/key:Key": "arn:aws:kms:{region}:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
         "aws:sqs/queue:Queue": "arn:aws:sqs:{region}:123456789012:{name}",

@@ -64,6 +64,25 @@ def test_each_trouble_has_an_alarm_on_its_own_metric(
     assert alarm.threshold == threshold
 
 
+def test_a_stream_has_its_own_alarms_and_its_rule_another_action() -> None:
+    gathered = replace(WATCHED, streams={"batch": "flotilla-dev-batches"})
+    before = {alarm.thing: alarm for alarm in cluster_alarms(WATCHED, THRESHOLDS, environment="dev")}
+    after = {alarm.thing: alarm for alarm in cluster_alarms(gathered, THRESHOLDS, environment="dev")}
+    assert after.keys() - before.keys() == {"batch-stream-late", "batch-stream-full"}
+    assert before.keys() < after.keys()
+    assert after["rule-batch-failed"].dimensions["ActionType"] == "Kinesis"
+    late, full = after["batch-stream-late"], after["batch-stream-full"]
+    assert (late.metric, late.threshold) == ("IteratorAge", 30 * 60 * 1000), "milliseconds"
+    assert dict(late.dimensions) == {"FunctionName": "flotilla-dev-ingest"}
+    assert (full.metric, full.threshold) == ("WriteProvisionedThroughputExceeded", 1)
+
+
+def test_the_dashboard_shows_a_rule_by_what_it_does() -> None:
+    gathered = replace(WATCHED, streams={"batch": "flotilla-dev-batches"})
+    assert '"ActionType", "Kinesis"' in json.dumps(dashboard_body("dev", [gathered]))
+    assert '"ActionType", "Kinesis"' not in json.dumps(dashboard_body("dev", [WATCHED]))
+
+
 def test_overdue_routes_ring_once_for_the_environment_when_they_stand_and_when_nobody_counts() -> None:
     home = replace(WATCHED, sweeps_routes=True)
     elsewhere = cluster_alarms(WATCHED, THRESHOLDS, environment="dev")

@@ -7,21 +7,25 @@ import pytest
 from local.lake import read_lake, sent_measurements
 from stacks.environment import GATEWAY_AUTHORITY
 from stacks.outputs import read_outputs
+from tests.e2e.missing_hop import missing_hop
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.cloud
 
 
 def deliver(production: World, device: str) -> tuple[str, int]:
-    """The cluster and epoch under which a batch of the device arrived, whole."""
+    """The cluster and epoch under which two batches of the device arrived, whole, gathered in a stream."""
     record = production.deployment.record
-    told = production.run(
-        *("device", "run", "--bundle", str(production.home / "devices" / device), "--dns", record.dns),
-        *("--proxy", record.proxy, "--batches", "1", "--rows", "3", "--sample-every", "0.01"),
-        *("--attempts", "8", "--json"),
-    )
+    cluster = production.route(device).partition(".")[0]
+    with missing_hop(production, cluster) as hop:
+        told = production.run(
+            *("device", "run", "--bundle", str(production.home / "devices" / device), "--dns", record.dns),
+            *("--proxy", record.proxy, "--batches", "2", "--rows", "3", "--sample-every", "0.01"),
+            *("--attempts", "8", "--json"),
+        )
+        hop.carry(2)
     events = [json.loads(line) for line in told.splitlines()]
-    cluster = str(events[-1]["server_name"]).partition(".")[0]
+    assert str(events[-1]["server_name"]).partition(".")[0] == cluster
     epoch, bucket = int(events[-1]["epoch"]), production.deployment.outputs.clusters[cluster].lake_bucket
     s3 = production.client("s3", cluster)
     sent = sent_measurements(events)

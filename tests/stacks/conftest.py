@@ -18,8 +18,8 @@ config:
   flotilla:owner: platform-team
   flotilla:domain: iot.example.org
   flotilla:clusters:
-    eu1: { region: eu-west-1, kind: managed, residency: EU }
-    us1: { region: us-east-1, kind: managed, residency: US }
+    eu1: { region: eu-west-1, kind: managed, residency: EU, batches: kinesis }
+    us1: { region: us-east-1, kind: managed, residency: US, batches: kinesis }
   flotilla:default:
     choose: single
     cluster: eu1

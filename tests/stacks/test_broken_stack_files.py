@@ -77,11 +77,11 @@ MISTAKES = [
     ),
     Mistake(
         "an unknown key inside",
-        "us1: { region: us-east-1, kind: managed, residency: US }",
-        "us1: { regoin: us-east-1, region: us-east-1, kind: managed, residency: US }",
+        "us1: { region: us-east-1, kind: managed, residency: US, batches: kinesis }",
+        "us1: { regoin: us-east-1, region: us-east-1, kind: managed, residency: US, batches: kinesis }",
         "flotilla:clusters.us1.regoin",
         "nothing reads this key",
-        "did you mean `region`? the keys here are kind, region, residency",
+        "did you mean `region`? the keys here are batches, kind, region, residency",
     ),
     Mistake(
         "a missing key inside",
@@ -179,9 +179,9 @@ MISTAKES = [
     ),
     Mistake(
         "a cluster named like the default",
-        "    us1: { region: us-east-1, kind: managed, residency: US }",
-        "    us1: { region: us-east-1, kind: managed, residency: US }\n"
-        "    default: { region: us-west-2, kind: managed, residency: US }",
+        "    us1: { region: us-east-1, kind: managed, residency: US, batches: kinesis }",
+        "    us1: { region: us-east-1, kind: managed, residency: US, batches: kinesis }\n"
+        "    default: { region: us-west-2, kind: managed, residency: US, batches: kinesis }",
         "flotilla:clusters.default",
         "`fleet route` takes it for wherever the wildcard leads",
         "rename the cluster",
@@ -189,7 +189,7 @@ MISTAKES = [
     ),
     Mistake(
         "nothing where a mapping should be",
-        "eu1: { region: eu-west-1, kind: managed, residency: EU }",
+        "eu1: { region: eu-west-1, kind: managed, residency: EU, batches: kinesis }",
         "eu1:",
         "flotilla:clusters.eu1",
         "this must be a mapping of keys to values, and is empty",
@@ -302,8 +302,8 @@ MISTAKES = [
     ),
     Mistake(
         "an alias",
-        "    us1: { region: us-east-1, kind: managed, residency: US }",
-        "    us1: &here { region: us-east-1, kind: managed, residency: US }\n    us2: *here",
+        "    us1: { region: us-east-1, kind: managed, residency: US, batches: kinesis }",
+        "    us1: &here { region: us-east-1, kind: managed, residency: US, batches: kinesis }\n    us2: *here",
         "flotilla:clusters.us2",
         "an alias",
         "write the value out",
@@ -311,8 +311,8 @@ MISTAKES = [
     ),
     Mistake(
         "a merge",
-        "    us1: { region: us-east-1, kind: managed, residency: US }",
-        "    us1: { <<: { region: us-east-1 }, kind: managed, residency: US }",
+        "    us1: { region: us-east-1, kind: managed, residency: US, batches: kinesis }",
+        "    us1: { <<: { region: us-east-1 }, kind: managed, residency: US, batches: kinesis }",
         "flotilla:clusters.us1",
         "a key is text",
         "write out what `<<` merges",
@@ -327,7 +327,7 @@ MISTAKES = [
     ),
     Mistake(
         "broken syntax",
-        "{ region: eu-west-1, kind: managed, residency: EU }",
+        "{ region: eu-west-1, kind: managed, residency: EU, batches: kinesis }",
         "{ region: eu-west-1, kind: managed, residency: EU",
         "",
         "is not YAML",
@@ -349,6 +349,22 @@ MISTAKES = [
         "flotilla:clusters.us1.region",
         "region ap-southeast-2 is not in residency US",
         "choose a region us-*",
+    ),
+    Mistake(
+        "a large fleet that stores every batch by itself",
+        "residency: US, batches: kinesis }",
+        "residency: US, batches: lambda }",
+        "flotilla:clusters.us1.batches",
+        "50,000 devices would write a file a batch, and 10,000 at most may",
+        "write batches: kinesis",
+    ),
+    Mistake(
+        "a way that no batch takes",
+        "residency: US, batches: kinesis }",
+        "residency: US, batches: firehose }",
+        "flotilla:clusters.us1.batches",
+        "'firehose' is no choice here",
+        "write one of 'lambda' or 'kinesis'",
     ),
     Mistake(
         "a cluster whose load nobody states",

@@ -43,6 +43,8 @@ OUTPUTS = Outputs(
             data_endpoint="abc-ats.iot.eu-west-1.amazonaws.com",
             manifest_table="flotilla-lab-manifest",
             lake_bucket="flotilla-lab-eu-west-1-lake-123456789012",
+            batches="kinesis",
+            ingest_function="flotilla-lab-ingest",
             dead_letter_queue_url="https://sqs.eu-west-1.amazonaws.com/123456789012/flotilla-lab-dead-letters",
             firmware_bucket="flotilla-lab-eu-west-1-firmware-123456789012",
             alarm_topic_arn="arn:aws:sns:eu-west-1:123456789012:flotilla-lab-alarms",
@@ -75,16 +77,16 @@ def test_outputs_of_another_version_are_refused_with_the_way_out(tmp_path: Path)
     path = written(tmp_path, version=OUTPUTS_VERSION - 1)
     with pytest.raises(OutputsError) as caught:
         read_outputs(path)
-    assert str(caught.value) == f"{path}: has version 1, these tools read version 2; deploy again"
+    assert str(caught.value) == f"{path}: has version 2, these tools read version 3; deploy again"
 
 
 def test_outputs_of_another_version_are_refused_for_their_version_whatever_else_changed(tmp_path: Path) -> None:
     path = written(tmp_path, version=OUTPUTS_VERSION + 1, a_field_of_the_future=True)
-    with pytest.raises(OutputsError, match=r"has version 3, these tools read version 2; deploy again"):
+    with pytest.raises(OutputsError, match=r"has version 4, these tools read version 3; deploy again"):
         read_outputs(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"version": 2, "zone": "x"}', "5", "null"])
+@pytest.mark.parametrize("content", ["", "[]", "{", "{}", '{"version": 3, "zone": "x"}', "5", "null"])
 def test_what_is_no_outputs_of_ours_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "outputs.json"
     path.write_text(content, encoding="utf-8")
