@@ -7,7 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.alarms import Watched
-from components.certificate_authority import CertificateAuthority, CertificateAuthorityArgs, ceremony_command
+from components.certificate_authority import CertificateAuthority, CertificateAuthorityArgs, way_to_certificate
 from components.device_access import DeviceAccess, DeviceAccessArgs
 from components.device_routing import DeviceRouting, DeviceRoutingArgs
 from components.firmware_store import FirmwareStore, FirmwareStoreArgs
@@ -145,5 +145,9 @@ pulumi.export(
 pulumi.export("authorities", {label: authority.outputs() for label, authority in authorities.items()})
 pulumi.export(
     "authorities_without_certificate",
-    {label: ceremony_command(stack) for label in authorities if label not in certificates},
+    {
+        label: way_to_certificate(stack, label, authority.key)
+        for label, authority in environment.authorities.items()
+        if label not in certificates
+    },
 )

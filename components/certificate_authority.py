@@ -112,6 +112,13 @@ class CertificateAuthority(pulumi.ComponentResource):
         }
 
 
+def way_to_certificate(stack: str, authority: str, key: AuthorityKey) -> str:
+    """How the certificate of an authority comes to be beside the stack file."""
+    if key is AuthorityKey.VENDOR:
+        return f"put the vendor's certificate into stacks/authorities/{stack}/{authority}.pem"
+    return ceremony_command(stack)
+
+
 def ceremony_command(stack: str) -> str:
     """What makes the certificates of a stack's authorities, once its first deployment made the keys."""
     return (

@@ -3,6 +3,7 @@
 import typer
 
 from provisioning.commands.ceremony import ceremony
+from provisioning.commands.import_elements import import_elements
 from provisioning.commands.issue import issue
 from provisioning.commands.ledger import commands as ledger_commands
 from provisioning.commands.profiles import commands as profiles_commands
@@ -15,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, sync, revoke):
+for _command in (ceremony, issue, import_elements, sync, revoke):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -77,6 +77,16 @@ def keys_in_files_at_the_desk_only(
             yield Breach((*path, "key"), f"a signing key in a file is for {DESK} only", "write kms, or pkcs11")
 
 
+def keys_are_at_hand(
+    authorities: Mapping[str, Authority], stations: Mapping[str, Station], gateway: Gateway | None
+) -> Breaches:
+    """A factory signs with its own keys."""
+    for path, signer in _signers(authorities, stations, gateway):
+        if signer.key is AuthorityKey.VENDOR:
+            rule = "a vendor's key signs nothing here"
+            yield Breach((*path, "key"), rule, "leave it to the stack file alone; its elements come by import-elements")
+
+
 def keys_in_kms_are_what_the_stack_makes(
     authorities: Mapping[str, Authority], stations: Mapping[str, Station], gateway: Gateway | None
 ) -> Breaches:
@@ -229,6 +239,7 @@ RULES: tuple[Callable[..., Breaches], ...] = (
     authorities_end_before_their_root,
     common_names_differ,
     keys_in_files_at_the_desk_only,
+    keys_are_at_hand,
     keys_in_kms_are_what_the_stack_makes,
     lines_name_what_there_is,
     everything_is_used,

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from provisioning.ceremony import authority_key_path
 from provisioning.cloud import Cloud
+from provisioning.errors import RefusedError
 from provisioning.file_signer import FileSigner
 from provisioning.hsm import Hsm
 from provisioning.key_file import read_authority_key
@@ -36,5 +37,9 @@ def open_signer(
             return kms_signer(name, outputs, outputs_path, Cloud.from_environment())
         case AuthorityKey.PKCS11:
             return Pkcs11Signer.of(Hsm.read(factory, ask), key_label(environment.name, name))
+        case AuthorityKey.VENDOR:
+            raise RefusedError(
+                f"authority {name}: its key is its vendor's, and nobody here signs with it; take another authority"
+            )
         case AuthorityKey.FILE:
             return FileSigner(read_authority_key(authority_key_path(factory, name), read_kept_passphrase(factory)))

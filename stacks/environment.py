@@ -96,6 +96,8 @@ class AuthorityKey(StrEnum):
     """An AWS KMS key made by this program."""
     PKCS11 = "pkcs11"
     """A hardware security module at the factory, which made the key; this program makes none."""
+    VENDOR = "vendor"
+    """A vendor of secure elements has it: it signed what its elements carry, and nobody here signs with it."""
 
 
 class Cluster(Frozen):

@@ -60,7 +60,7 @@ class AuthorityOutputs(_Typed):
     """One issuing authority."""
 
     key: str
-    """`file` or `kms`."""
+    """Where its key is: `file`, `kms`, `pkcs11` or `vendor`."""
     key_arn: str | None = None
     key_region: str | None = None
     """Only of a key in KMS: Pulumi leaves out what is null."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from protocol.admission import ManifestEntry, Standing
 from protocol.device_id import DeviceId
@@ -118,7 +119,13 @@ class Identity:
             serial=f"{self.serial:x}",
             not_after=self.not_after,
             standing=Standing.REVOKED if self.is_revoked else Standing.GOOD,
+            common_name=self._foreign_name(),
         )
+
+    def _foreign_name(self) -> str:
+        """What a vendor's certificate calls the device; empty for ours, which call it by its id."""
+        names = self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return "" if not names or names[0].value == self.device else str(names[0].value)
 
 
 @dataclass(frozen=True, kw_only=True)

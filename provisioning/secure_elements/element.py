@@ -1,0 +1,35 @@
+"""One secure element, as its vendor's file describes it, and what is wrong with an entry that describes none."""
+
+from dataclasses import dataclass
+
+from cryptography import x509
+
+
+@dataclass(frozen=True, kw_only=True)
+class Element:
+    """An element with its certificate. That the certificate is good is checked by `check`, not by being here."""
+
+    place: str
+    """Where in the file: `entry 3`, `line 12`, the name of a file in an archive."""
+    serial: str
+    """What the vendor calls it: lower-case letters, digits and hyphens, unique for this vendor."""
+    part: str
+    """The vendor's part number; empty where the file does not say."""
+    certificate: x509.Certificate
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Why an entry cannot be used."""
+
+    place: str
+    rule: str
+    """What is wrong, and the way out."""
+
+
+def certificate_in(der: bytes) -> x509.Certificate:
+    """The certificate in DER; `ValueError` for everything that is none."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ValueError(f"its certificate cannot be read ({error})") from error
