@@ -1,9 +1,11 @@
 """What the factory tells the cloud about an identity, so that the registrar may admit it (design decision 6).
 
 One manifest item per certificate, keyed by its fingerprint: the SHA-256 of the certificate's DER in lower-case hex,
-which is also the certificate id AWS IoT gives it. The item holds no secret.
+which is also the certificate id AWS IoT gives it. The item holds no secret. Beside the entry stand the factory's
+signature over it and the key that made it (docs/adr/0013), which whoever reads the entry alone may pass over.
 """
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +25,13 @@ MANIFEST_DEVICE_KEY = "device"
 MANIFEST_MODEL = "model"
 """The field `model` of an entry, for who asks for nothing else."""
 
+SIGNATURE_FIELD = "signature"
+"""Beside an entry: the factory's signature over `ManifestEntry.statement`, in base64."""
+SIGNED_BY_FIELD = "signed_by"
+"""Beside an entry: SHA-256 of the signing key's SubjectPublicKeyInfo in DER, lower-case hex."""
+
+_STATEMENT = b"flotilla manifest entry 1\n"
+"""What a signature over an entry begins with, so that it can never be taken for one over anything else."""
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,6 +70,11 @@ class ManifestEntry:
             "standing": self.standing.value,
         }
         return {**item, "common_name": self.common_name} if self.common_name else item
+
+    @property
+    def statement(self) -> bytes:
+        """The bytes that the factory signs: a first line, then the item as JSON, sorted, without spaces."""
+        return _STATEMENT + json.dumps(self.to_item(), sort_keys=True, separators=(",", ":")).encode("ascii")
 
     @classmethod
     def from_item(cls, item: dict[str, Any]) -> "ManifestEntry":

@@ -1,15 +1,33 @@
-"""A cluster's manifest table: the identities it may admit. Only ever made stricter from here."""
+"""A cluster's manifest table: the identities it may admit. Only ever made stricter from here.
 
+A hundred entries travel in one transaction, each with its own condition. A batch write would be cheaper and takes no
+conditions: it could make good again what somebody revoked in the cloud.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from protocol.admission import MANIFEST_KEY, ManifestEntry, Standing
+from provisioning.errors import CloudError
+from provisioning.signed_entry import SignedEntry
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+MAX_ENTRIES = 100
+"""DynamoDB: actions of one transaction, and keys of one BatchGetItem."""
+ATTEMPTS = 8
+"""Of a transaction that others are in the way of: with the waits below about a minute, after which a person looks."""
+LONGEST_WAIT_SECONDS = 16.0
+
+_FAILED_CONDITION = "ConditionalCheckFailed"
+_OTHERS_IN_THE_WAY = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons for which DynamoDB cancels a transaction that may be tried again as it is."""
 
 
 class Upload(StrEnum):
@@ -29,29 +47,123 @@ class Manifest:
     client: "DynamoDBClient"
     table: str
 
-    def tell(self, entry: ManifestEntry) -> Upload:
-        """Make the table hold `entry`. A revoked entry always wins; a good one never replaces anything."""
-        if entry.standing is Standing.REVOKED:
-            self._put(entry)
-            return Upload.REVOKED
+    def tell(self, rows: Sequence[SignedEntry]) -> list[Upload]:
+        """Make the table hold at most 100 entries. A revoked entry always wins; a good one never replaces anything.
+
+        All are written or none, so a caller that was cut off tells them again.
+        """
+        outcome: dict[str, Upload] = {}
+        left = list(rows)
+        while left:
+            refused = self._write(left)
+            if not refused:
+                outcome |= {row.entry.fingerprint: _written(row.entry) for row in left}
+                break
+            there = self.read([left[index].entry.fingerprint for index in refused])
+            for index in refused:
+                entry = left[index].entry
+                if (item := there.get(entry.fingerprint)) is not None:
+                    outcome[entry.fingerprint] = _compared(item, entry)
+            left = [row for row in left if row.entry.fingerprint not in outcome]
+        return [outcome[row.entry.fingerprint] for row in rows]
+
+    def replace_signature(self, row: SignedEntry) -> bool:
+        """Put the row where the same entry stands with another signature, or none; False when the entry is another."""
+        fields = row.entry.to_item()
+        names = {f"#{name}": name for name in fields}
+        values = {f":{name}": {"S": value} for name, value in fields.items()}
         try:
-            self._put(entry, condition=f"attribute_not_exists({MANIFEST_KEY})")
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return Upload.ALREADY_THERE if self._holds(entry) else Upload.DIFFERS
-        return Upload.UPLOADED
+            self.client.put_item(
+                TableName=self.table,
+                Item=_item(row),
+                ConditionExpression=" AND ".join(f"#{name} = :{name}" for name in fields),
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values,
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
-    def _put(self, entry: ManifestEntry, *, condition: str | None = None) -> None:
-        item = {name: {"S": value} for name, value in entry.to_item().items()}
-        if condition is None:
-            self.client.put_item(TableName=self.table, Item=item)
-        else:
-            self.client.put_item(TableName=self.table, Item=item, ConditionExpression=condition)
+    def read(self, fingerprints: Sequence[str]) -> dict[str, Mapping[str, str]]:
+        """The items of at most 100 fingerprints, those that are there."""
+        found: dict[str, Mapping[str, str]] = {}
+        keys: list[Any] = [{MANIFEST_KEY: {"S": fingerprint}} for fingerprint in fingerprints]
+        for attempt in _patiently(lambda error: isinstance(error, _PutOffError)):
+            with attempt:
+                answer: Any = self.client.batch_get_item(
+                    RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
+                )
+                if "Responses" not in answer:
+                    raise CloudError(f"manifest table {self.table}: the answer holds no items; run this again")
+                items = (_plain(item) for item in answer["Responses"].get(self.table, []))
+                found |= {item[MANIFEST_KEY]: item for item in items}
+                keys = list(answer.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", []))
+                if keys:
+                    raise _PutOffError(f"manifest table {self.table}: DynamoDB put {len(keys)} reads off")
+        return found
 
-    def _holds(self, entry: ManifestEntry) -> bool:
-        answer = self.client.get_item(
-            TableName=self.table, Key={MANIFEST_KEY: {"S": entry.fingerprint}}, ConsistentRead=True
-        )
-        found = {name: value.get("S") for name, value in answer.get("Item", {}).items()}
-        return found == entry.to_item()
+    def scan(self) -> Iterator[Mapping[str, str]]:
+        """Every item, page by page, in no order. An answer without items is an error, and not the end."""
+        for page in self.client.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True):
+            if "Items" not in page:
+                raise CloudError(f"manifest table {self.table}: an answer holds no items; run this again")
+            yield from map(_plain, page["Items"])
+
+    def _write(self, rows: Sequence[SignedEntry]) -> list[int]:
+        """Write all rows, and none if a condition fails: then the answer is which ones' did."""
+        actions: list[Any] = [{"Put": {"TableName": self.table, "Item": _item(row), **_condition(row)}} for row in rows]
+        for attempt in _patiently(_may_be_tried_again):
+            with attempt:
+                try:
+                    self.client.transact_write_items(TransactItems=actions)
+                except self.client.exceptions.TransactionCanceledException as error:
+                    reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+                    failed = [index for index, reason in enumerate(reasons) if reason == _FAILED_CONDITION]
+                    if not failed:
+                        raise
+                    return failed
+        return []
+
+
+class _PutOffError(CloudError):
+    """DynamoDB did a part and asks for patience with the rest."""
+
+
+def _patiently(is_worth_it: Any) -> Retrying:
+    return Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.2, max=LONGEST_WAIT_SECONDS),
+        retry=retry_if_exception(is_worth_it),
+        reraise=True,
+    )
+
+
+def _may_be_tried_again(error: BaseException) -> bool:
+    if not isinstance(error, ClientError) or error.response["Error"]["Code"] != "TransactionCanceledException":
+        return False
+    reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])} - {"None", None}
+    return bool(reasons) and reasons <= _OTHERS_IN_THE_WAY
+
+
+def _written(entry: ManifestEntry) -> Upload:
+    return Upload.REVOKED if entry.standing is Standing.REVOKED else Upload.UPLOADED
+
+
+def _compared(item: Mapping[str, str], entry: ManifestEntry) -> Upload:
+    """Whether an item that is there says what the entry says, whoever signed it."""
+    wanted = entry.to_item()
+    return Upload.ALREADY_THERE if {**item, **wanted} == item else Upload.DIFFERS
+
+
+def _condition(row: SignedEntry) -> dict[str, str]:
+    if row.entry.standing is Standing.REVOKED:
+        return {}
+    return {"ConditionExpression": f"attribute_not_exists({MANIFEST_KEY})"}
+
+
+def _item(row: SignedEntry) -> dict[str, Any]:
+    return {name: {"S": value} for name, value in row.to_item().items()}
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value.get("S", "")) for name, value in item.items()}

@@ -1,22 +1,27 @@
 """Tell every cluster what the ledger knows: new identities, and those taken back.
 
-The ledger remembers what a cluster was told, so a rerun calls nothing that is done. A cluster that cannot be reached
-does not keep the others waiting.
+A hundred at a time, signed by the station. The ledger remembers what a cluster was told, so a run that was killed goes
+on where it was, and a second one calls nothing. A cluster that cannot be reached does not keep the others waiting.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from protocol.device_id import DeviceId
 from provisioning.cloud import Cloud, asking
 from provisioning.errors import CloudError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
-from provisioning.ledger.uploads import pending, remember
-from provisioning.manifest import Manifest, Upload
+from provisioning.ledger.uploads import count_pending, pending, remember
+from provisioning.manifest import MAX_ENTRIES, Manifest, Upload
 from provisioning.registration import Withdrawal, cut_session, withdraw
+from provisioning.signed_entry import Voucher
 from stacks.outputs import ClusterOutputs
+
+if TYPE_CHECKING:
+    from mypy_boto3_iot import IoTClient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +40,14 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What one cluster must be told."""
+    """What one cluster must be told: of one device or of all."""
 
     cluster: str
     outputs: ClusterOutputs
-    identities: tuple[Identity, ...]
+    device: DeviceId | None
+    distrusts_memory: bool
+    count: int
+    """How many identities, when it was planned."""
 
     @property
     def manifest(self) -> str:
@@ -64,44 +72,64 @@ def plan_sync(
         Task(
             cluster=name,
             outputs=outputs,
-            identities=tuple(pending(ledger, manifest_name(outputs), device=device, again=again)),
+            device=device,
+            distrusts_memory=again,
+            count=count_pending(ledger, manifest_name(outputs), device=device, again=again),
         )
         for name, outputs in sorted(clusters.items())
     )
 
 
 def sync(
-    tasks: tuple[Task, ...], ledger: Ledger, cloud: Cloud, *, clock: Callable[[], datetime]
+    tasks: tuple[Task, ...], ledger: Ledger, cloud: Cloud, voucher: Voucher, *, clock: Callable[[], datetime]
 ) -> Iterator[Told | CloudError]:
     """Carry out the tasks; an error ends its cluster's task alone, and is yielded like a result."""
     for task in tasks:
-        if not task.identities:
+        if not task.count:
             continue
         try:
-            yield from _tell(task, ledger, cloud, clock)
+            yield from _tell(task, ledger, cloud, voucher, clock)
         except CloudError as error:
             yield error
 
 
-def _tell(task: Task, ledger: Ledger, cloud: Cloud, clock: Callable[[], datetime]) -> Iterator[Told]:
+def _tell(task: Task, ledger: Ledger, cloud: Cloud, voucher: Voucher, clock: Callable[[], datetime]) -> Iterator[Told]:
     region = task.outputs.region
     manifest = Manifest(cloud.dynamodb(region), task.outputs.manifest_table)
     iot = cloud.iot(region)
-    for identity in task.identities:
-        withdrawal, was_cut = None, False
+    pages = pending(ledger, task.manifest, device=task.device, again=task.distrusts_memory, page=MAX_ENTRIES)
+    for page in pages:
+        with asking(f"cluster {task.cluster}, {_named(page)}"):
+            uploads = manifest.tell([voucher.vouch(identity.entry) for identity in page])
+        done: list[Identity] = []
+        try:
+            for identity, upload in zip(page, uploads, strict=True):
+                told = _told(task, identity, upload, iot, cloud)
+                if upload is not Upload.DIFFERS:
+                    done.append(identity)
+                yield told
+        finally:
+            remember(ledger, done, task.manifest, at=clock())
+
+
+def _told(task: Task, identity: Identity, upload: Upload, iot: "IoTClient", cloud: Cloud) -> Told:
+    """What is left to do once the manifest knows: a revoked identity loses its registration too."""
+    withdrawal, was_cut = None, False
+    if identity.is_revoked:
         with asking(f"cluster {task.cluster}, device {identity.device}"):
-            upload = manifest.tell(identity.entry)
-            if identity.is_revoked:
-                withdrawal = withdraw(iot, identity.fingerprint)
-                if withdrawal is not Withdrawal.NEVER_REGISTERED:
-                    was_cut = cut_session(cloud.iot_data(region), identity.device)
-        if upload is not Upload.DIFFERS:
-            remember(ledger, identity, task.manifest, at=clock())
-        yield Told(
-            cluster=task.cluster,
-            device=identity.device,
-            fingerprint=identity.fingerprint,
-            upload=upload,
-            withdrawal=withdrawal,
-            session_was_cut=was_cut,
-        )
+            withdrawal = withdraw(iot, identity.fingerprint)
+            if withdrawal is not Withdrawal.NEVER_REGISTERED:
+                was_cut = cut_session(cloud.iot_data(task.outputs.region), identity.device)
+    return Told(
+        cluster=task.cluster,
+        device=identity.device,
+        fingerprint=identity.fingerprint,
+        upload=upload,
+        withdrawal=withdrawal,
+        session_was_cut=was_cut,
+    )
+
+
+def _named(page: list[Identity]) -> str:
+    first, last = page[0].device, page[-1].device
+    return f"device {first}" if len(page) == 1 else f"devices {first} to {last} ({len(page)})"

@@ -1,42 +1,45 @@
 """Carry out what clusters must be told, with progress, and tell people how each took it."""
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from provisioning.cloud import Cloud
 from provisioning.commands.options import now
-from provisioning.commands.telling import FAILED, tell_error, tell_rows
+from provisioning.commands.progress import counted
+from provisioning.commands.telling import FAILED, RowTeller, tell_error
 from provisioning.errors import CloudError
 from provisioning.ledger.ledger import Ledger
 from provisioning.manifest import Upload
+from provisioning.signed_entry import Voucher
 from provisioning.sync import Task, Told, sync
 
+MAX_DIFFERENCES = 20
+"""So many are spelled out; of more, their number is said."""
 
-def tell_clusters(ledger: Ledger, tasks: tuple[Task, ...], *, as_json: bool) -> None:
+
+def tell_clusters(ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, *, as_json: bool) -> None:
     """Do the tasks and show every identity's result; exits 1 when a cluster failed or differs."""
-    told: list[Told] = []
     errors: list[CloudError] = []
-    with Progress(console=Console(stderr=True), transient=True, disable=not _is_watched()) as progress:
-        bar = progress.add_task("telling the clusters", total=sum(len(task.identities) for task in tasks))
-        for result in sync(tasks, ledger, Cloud.from_environment(), clock=now):
+    differences = 0
+    with (
+        counted("telling the clusters", sum(task.count for task in tasks)) as advance,
+        RowTeller("told", as_json=as_json, summed_up_by=("cluster", "manifest", "certificate")) as teller,
+    ):
+        for result in sync(tasks, ledger, Cloud.from_environment(), voucher, clock=now):
             if isinstance(result, CloudError):
                 errors.append(result)
-            else:
-                told.append(result)
-                progress.advance(bar)
-    tell_rows("told", [_row(each) for each in told], as_json=as_json)
+                continue
+            teller.tell(_row(result))
+            advance(1)
+            if result.upload is Upload.DIFFERS:
+                differences += 1
+                if differences <= MAX_DIFFERENCES:
+                    errors.append(CloudError(_difference(result)))
     for error in errors:
         tell_error(error)
-    for each in told:
-        if each.upload is Upload.DIFFERS:
-            tell_error(CloudError(_difference(each)))
-    if errors or any(each.upload is Upload.DIFFERS for each in told):
+    if differences > MAX_DIFFERENCES:
+        tell_error(CloudError(f"{differences} differ in all; `reconcile` lists every one"))
+    if errors:
         raise typer.Exit(FAILED)
-
-
-def _is_watched() -> bool:
-    return Console(stderr=True).is_terminal
 
 
 def _row(told: Told) -> dict[str, str]:

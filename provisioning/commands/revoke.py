@@ -10,6 +10,7 @@ from provisioning.commands.telling import errors_told, tell
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Reason
 from provisioning.order import checked_device
+from provisioning.signed_entry import station_voucher
 from provisioning.sync import plan_sync
 
 
@@ -32,7 +33,8 @@ def revoke(
             if outputs is None:
                 _tell_offline(name, is_new=is_new, as_json=as_json)
             else:
-                tell_clusters(ledger, plan_sync(ledger, clusters, device=name), as_json=as_json)
+                tasks = plan_sync(ledger, clusters, device=name)
+                tell_clusters(ledger, tasks, station_voucher(factory), as_json=as_json)
 
 
 def _tell_offline(device: str, *, is_new: bool, as_json: bool) -> None:

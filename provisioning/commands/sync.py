@@ -9,6 +9,7 @@ from provisioning.commands.clusters import tell_clusters
 from provisioning.commands.options import AsJson, Factory, Stack, outputs_of
 from provisioning.commands.telling import errors_told
 from provisioning.ledger.ledger import Ledger
+from provisioning.signed_entry import station_voucher
 from provisioning.sync import plan_sync
 
 
@@ -25,4 +26,4 @@ def sync(
     with errors_told():
         clusters = outputs_of(stack, outputs).clusters
         with Ledger.open(factory, stack) as ledger:
-            tell_clusters(ledger, plan_sync(ledger, clusters, again=again), as_json=as_json)
+            tell_clusters(ledger, plan_sync(ledger, clusters, again=again), station_voucher(factory), as_json=as_json)

@@ -4,9 +4,10 @@ Exit codes: 0 done; 1 this machine or the cloud failed, and a rerun may succeed;
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import typer
 from botocore.exceptions import BotoCoreError
@@ -20,6 +21,8 @@ from stacks.outputs import OutputsError
 
 FAILED = 1
 REFUSED = 2
+MOST_ROWS = 40
+"""A table of more rows scrolls away; then their kinds are counted instead."""
 LINE_WIDTH = 200
 """Characters a line may have where no terminal sets a limit: enough that nothing wraps in a log."""
 
@@ -64,6 +67,41 @@ def tell_rows(
         table.add_row(*(row[column] for column in shown))
     console = Console()
     console.print(table, width=None if console.is_terminal else LINE_WIDTH)
+
+
+class RowTeller:
+    """Tells rows as they come, in the same memory however many they are: JSON at once, or a table of the first ones.
+
+    Of more than `MOST_ROWS` a table says how many there are of each kind: of the columns `summed_up_by`.
+    """
+
+    def __init__(self, name: str, *, as_json: bool, summed_up_by: Sequence[str]) -> None:
+        self._name, self._as_json, self._summed_up_by = name, as_json, summed_up_by
+        self._rows: list[Mapping[str, str]] = []
+        self._kinds: Counter[tuple[str, ...]] = Counter()
+
+    def __enter__(self) -> Self:
+        if self._as_json:
+            typer.echo(f"{{{json.dumps(self._name)}: [", nl=False)
+        return self
+
+    def tell(self, row: Mapping[str, str]) -> None:
+        """One more row."""
+        if self._as_json:
+            typer.echo((", " if self._kinds else "") + json.dumps(row), nl=False)
+        elif len(self._rows) <= MOST_ROWS:
+            self._rows.append(row)
+        self._kinds[tuple(row[column] for column in self._summed_up_by)] += 1
+
+    def __exit__(self, *_: object) -> None:
+        if self._as_json:
+            typer.echo("]}")
+        elif len(self._rows) <= MOST_ROWS:
+            tell_rows(self._name, self._rows, as_json=False)
+        else:
+            kinds = sorted(self._kinds.items())
+            rows = [{**dict(zip(self._summed_up_by, kind, strict=True)), "count": f"{n:,}"} for kind, n in kinds]
+            tell_rows(self._name, rows, as_json=False)
 
 
 def tell_error(error: Exception) -> None:

@@ -15,6 +15,7 @@ from local.state import read_state
 from protocol.admission import MANIFEST_DEVICE_INDEX, MANIFEST_DEVICE_KEY, ManifestEntry, Standing
 from protocol.device_id import parse_device_id
 from provisioning.manifest import Manifest
+from provisioning.signed_entry import SignedEntry
 from stacks.outputs import Outputs, read_outputs
 
 pytestmark = pytest.mark.cloud
@@ -163,8 +164,7 @@ def test_the_manifest_is_asked_by_device_without_reading_it_whole(
         )
         for letter, device in (("a", "indexed1"), ("b", "indexed1"), ("c", "indexed2"))
     ]
-    for entry in entries:
-        Manifest(dynamodb, outputs.manifest_table).tell(entry)
+    Manifest(dynamodb, outputs.manifest_table).tell([SignedEntry(entry=entry) for entry in entries])
     answer = dynamodb.query(
         TableName=outputs.manifest_table,
         IndexName=MANIFEST_DEVICE_INDEX,

@@ -24,7 +24,7 @@ from provisioning.issue import issue
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Intent, Prepared, Reason
 from provisioning.ledger.rows import latest_of
-from provisioning.ledger.uploads import pending, remember
+from provisioning.ledger.uploads import count_pending, pending, remember
 from provisioning.profile import Validity, authority_name, root_builder, years
 from provisioning.request import Request
 from tests.provisioning.requests import p256
@@ -69,6 +69,14 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
+def waiting(ledger: Ledger, manifest: str, *, again: bool = False, page: int = 100) -> list[Identity]:
+    """What a manifest is still to be told, all pages together."""
+    pages = list(pending(ledger, manifest, again=again, page=page))
+    found = [identity for page in pages for identity in page]
+    assert count_pending(ledger, manifest, again=again) == len(found)
+    return found
+
+
 def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
     assert ledger.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert ledger.connection.execute("PRAGMA synchronous").fetchone() == (2,), "FULL: the log is synced at each commit"
@@ -91,7 +99,7 @@ def test_a_certificate_nobody_prepared_is_not_recorded(ledger: Ledger) -> None:
     other = certify(intend(ask()).to_be_signed, AUTHORITY.signer)
     with pytest.raises(StationError, match="did not prepare"):
         ledger.record(prepared, other, at=NOW)
-    assert pending(ledger, "m") == []
+    assert waiting(ledger, "m") == []
 
 
 def test_what_was_prepared_is_signed_with_its_first_serial_and_validity(ledger: Ledger) -> None:
@@ -206,19 +214,19 @@ def test_the_file_itself_refuses_the_next_identity_while_the_one_before_stands(l
 
 def test_a_cluster_is_told_once_and_again_when_the_standing_changes(ledger: Ledger) -> None:
     identity = issued(ledger, ask())
-    assert pending(ledger, "m") == [], "what was not delivered is nobody's business"
+    assert waiting(ledger, "m") == [], "what was not delivered is nobody's business"
     ledger.deliver(identity, at=NOW)
-    assert pending(ledger, "m") == [identity]
-    remember(ledger, identity, "m", at=NOW)
-    assert pending(ledger, "m") == []
-    assert pending(ledger, "another") == [identity]
-    assert pending(ledger, "m", again=True) == [identity]
+    assert waiting(ledger, "m") == [identity]
+    remember(ledger, [identity], "m", at=NOW)
+    assert waiting(ledger, "m") == []
+    assert waiting(ledger, "another") == [identity]
+    assert waiting(ledger, "m", again=True) == [identity]
     ledger.revoke(DEVICE, Reason.SUPERSEDED, "", at=NOW)
-    (revoked,) = pending(ledger, "m")
+    (revoked,) = waiting(ledger, "m")
     assert revoked.entry.standing is Standing.REVOKED
     assert revoked.entry.fingerprint == identity.fingerprint
-    remember(ledger, revoked, "m", at=NOW)
-    assert pending(ledger, "m") == []
+    remember(ledger, [revoked], "m", at=NOW)
+    assert waiting(ledger, "m") == []
 
 
 @given(asked=st.lists(st.tuples(st.sampled_from(["issue", "issue new", "revoke"]), st.integers(0, 2)), max_size=12))

@@ -1,5 +1,6 @@
 """What the clusters are told: manifests, and identities taken back, on the embedded AWS."""
 
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocol.admission import ManifestEntry, Standing
+from protocol.device_id import DeviceId
 from provisioning.manifest import Manifest, Upload
+from provisioning.signed_entry import SignedEntry, read_station_keys
 from stacks.outputs import Outputs
 from tests.provisioning.connected import UNREACHABLE, Connected
 from tests.provisioning.factory import Finished
@@ -160,5 +163,49 @@ def test_telling_a_manifest_is_idempotent_and_only_ever_stricter(connected: Conn
         }
     )
     revoked = ManifestEntry.from_item({**entry.to_item(), "standing": "revoked"})
-    told = [manifest.tell(each) for each in (entry, entry, revoked, revoked, entry)]
-    assert told == [Upload.UPLOADED, Upload.ALREADY_THERE, Upload.REVOKED, Upload.REVOKED, Upload.DIFFERS]
+    told = [manifest.tell([SignedEntry(entry=each)]) for each in (entry, entry, revoked, revoked, entry)]
+    assert told == [
+        [Upload.UPLOADED],
+        [Upload.ALREADY_THERE],
+        [Upload.REVOKED],
+        [Upload.REVOKED],
+        [Upload.DIFFERS],
+    ]
+
+
+def test_a_hundred_at_a_time_each_takes_its_own_answer(connected: Connected) -> None:
+    cluster = connected.desk.outputs.clusters["eu1"]
+    manifest = Manifest(connected.client("dynamodb", cluster.region), cluster.manifest_table)
+
+    def row(number: int, standing: Standing = Standing.GOOD) -> SignedEntry:
+        return SignedEntry(
+            entry=ManifestEntry(
+                fingerprint=f"{number:064x}",
+                device=DeviceId(f"page-{number}"),
+                model="fl50",
+                authority="line-a",
+                serial=f"{number:x}",
+                not_after=datetime(2041, 1, 1, tzinfo=UTC),
+                standing=standing,
+            )
+        )
+
+    manifest.tell([row(3), row(7, Standing.REVOKED)])
+    told = manifest.tell([row(number) for number in range(100)])
+    assert told[3] is Upload.ALREADY_THERE
+    assert told[7] is Upload.DIFFERS, "a revoked one stays revoked, and keeps no other from being told"
+    assert set(told[:3] + told[4:7] + told[8:]) == {Upload.UPLOADED}
+    assert len(manifest.read([row(number).entry.fingerprint for number in range(100)])) == 100
+
+
+def test_every_entry_is_signed_by_the_station_and_a_changed_one_shows(connected: Connected) -> None:
+    issued = connected.factory.issue("device-j")
+    connected.sync()
+    item = connected.item("eu1", issued.json["fingerprint"])
+    assert item is not None
+    keys = read_station_keys((connected.factory.folder / "station.pub.pem",))
+    assert SignedEntry.from_item(item).is_vouched_for(keys)
+    for field, value in (("device", "device-x"), ("standing", "revoked"), ("not_after", "2099-01-01T00:00:00+00:00")):
+        assert not SignedEntry.from_item({**item, field: value}).is_vouched_for(keys), field
+    assert not SignedEntry.from_item(item).is_vouched_for({}), "nobody is trusted who is not named"
+    assert stat.S_IMODE((connected.factory.folder / "station.key.pem").stat().st_mode) == 0o600
