@@ -2,7 +2,7 @@
 
 A certificate request (PKCS#10) gives two things only: a public key, and the proof that the device has the private one.
 Its subject may name the device; everything else in it, extensions above all, is ignored and never copied. Parsing and
-verifying are the library's: it refuses points that are not on their curve and curves that are spelt out.
+verifying are the library's: it refuses points that are not on their curve.
 """
 
 import hashlib
@@ -71,6 +71,7 @@ def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> bytes:
         public_key = csr.public_key()
         subject = csr.subject
         spki = check_key(public_key, key_type)
+        check_spelling(spki, csr.tbs_certrequest_bytes)
         _check_possession(csr, public_key)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise RefusedError(f"the request is no certificate request in PEM ({error}); make it anew") from error
@@ -92,6 +93,19 @@ def check_key(public_key: object, key_type: KeyType) -> bytes:
             f"the request's key is weak: it has {found}; put the board aside, and look at what made the key"
         )
     return spki
+
+
+def check_spelling(spki: bytes, within: bytes) -> None:
+    """Refuse a key that its request or certificate spells in another way than we do.
+
+    A curve may be spelt out in place of its name, and then be almost the one it claims to be (CVE-2020-0601); the
+    library takes some of those for the named one.
+    """
+    if spki not in within:
+        raise RefusedError(
+            "the request's key is spelt out, not given by the name of its curve and the whole point; make the request "
+            "with a named curve"
+        )
 
 
 def _check_possession(csr: x509.CertificateSigningRequest, public_key: object) -> None:

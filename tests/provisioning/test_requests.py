@@ -1,11 +1,15 @@
 """What a certificate request may say, and what happens to one that says more."""
 
 import base64
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import example, given
@@ -15,10 +19,13 @@ from protocol.device_id import DeviceId
 from provisioning.algorithm import KeyType, public_key_der
 from provisioning.errors import RefusedError
 from provisioning.request import MAX_CSR_BYTES, Request
+from provisioning.trust_anchors import amazon_trust_anchors
+from tests.provisioning import weak
 from tests.provisioning.factory import Factory
 from tests.provisioning.requests import csr, name, p256, rsa_key
 
 DEVICE = DeviceId("device1")
+OTHER_KEY = p256()
 
 
 def read(pem: bytes, key_type: KeyType = KeyType.P256) -> Request:
@@ -29,7 +36,18 @@ def flipped(pem: bytes, at: int) -> bytes:
     """The request with one byte of its DER changed."""
     der = bytearray(x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER))
     der[at] ^= 1
-    body = base64.encodebytes(bytes(der)).decode()
+    return pem_of_request(bytes(der))
+
+
+def off_its_curve(pem: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
+    """The request with a public key that is no point of its curve: an attack on whoever computes with it."""
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    der = x509.load_pem_x509_csr(pem).public_bytes(Encoding.DER).replace(point, point[:-1] + bytes((point[-1] ^ 1,)))
+    return pem_of_request(der)
+
+
+def pem_of_request(der: bytes) -> bytes:
+    body = base64.encodebytes(der).decode()
     return f"-----BEGIN CERTIFICATE REQUEST-----\n{body}-----END CERTIFICATE REQUEST-----\n".encode()
 
 
@@ -50,6 +68,17 @@ REFUSED = {
     "RSA-1024": (csr(rsa_key(1024)), "an RSA key of 1024 bits"),
     "RSA for a model with P-256": (csr(rsa_key(2048)), "an RSA key of 2048 bits, and this model has ecdsa-p256"),
     "P-384 for a model with P-256": (csr(KeyType.P384.generate()), "an EC key on secp384r1, and this model has"),
+    "a point off its curve": (off_its_curve(csr(OTHER_KEY), OTHER_KEY), "no certificate request in PEM"),
+    "one octet too many": (
+        pem_of_request(x509.load_pem_x509_csr(csr(OTHER_KEY)).public_bytes(Encoding.DER) + b"\x00"),
+        "no certificate request in PEM",
+    ),
+    "a certificate": (amazon_trust_anchors(), "no certificate request in PEM"),
+    "the key of a counter": (csr(weak.ec_key(1)), "the request's key is weak: it has a private key that a broken"),
+    "the key of a stuck generator": (
+        csr(weak.ec_key(int.from_bytes(b"\x55" * 32))),
+        "(a small number, or one octet over and over); put the board aside",
+    ),
     "DSA": (csr(dsa.generate_private_key(2048)), "the request's key is DSAPublicKey"),
     "Ed25519": (csr(ed25519.Ed25519PrivateKey.generate(), algorithm=None), "the request's key is Ed25519PublicKey"),
     "a weak hash": (csr(p256(), algorithm=hashes.SHA224()), "not signed with SHA-256"),
@@ -62,6 +91,30 @@ def test_a_request_that_breaks_a_rule_is_refused_by_name(case: str) -> None:
     with pytest.raises(RefusedError) as refused:
         read(pem)
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (weak.roca_key, "the ROCA vulnerability of a family of secure elements"),
+        (weak.close_primes_key, "two primes so close that Fermat's method finds them"),
+        (weak.small_factor_key, "a small prime factor"),
+    ],
+)
+def test_an_rsa_key_that_an_attack_is_known_for_is_refused(make: Callable[[], RSAPrivateKey], reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        read(csr(make()), KeyType.RSA_2048)
+
+
+@pytest.mark.judge
+def test_a_curve_that_is_spelt_out_is_refused_whatever_it_spells(tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    curve = ["openssl", "ecparam", "-name", "prime256v1", "-param_enc", "explicit", "-genkey", "-noout"]
+    subprocess.run([*curve, "-out", str(key)], check=True, capture_output=True)
+    asked = ["openssl", "req", "-new", "-key", str(key), "-subj", "/CN=device1"]
+    pem = subprocess.run(asked, check=True, capture_output=True).stdout
+    with pytest.raises(RefusedError, match="key is spelt out, not given by the name of its curve"):
+        read(pem)
 
 
 def test_an_rsa_key_whose_exponent_is_not_the_usual_one_is_refused() -> None:
@@ -87,10 +140,8 @@ def test_a_request_needs_no_subject() -> None:
 def test_a_request_with_one_bit_changed_is_never_taken_for_another_key(position: int, bit: int) -> None:
     der = bytearray(x509.load_pem_x509_csr(SAMPLE).public_bytes(Encoding.DER))
     der[position % len(der)] ^= 1 << bit
-    body = base64.encodebytes(bytes(der))
-    pem = b"-----BEGIN CERTIFICATE REQUEST-----\n" + body + b"-----END CERTIFICATE REQUEST-----\n"
     try:
-        taken = read(pem)
+        taken = read(pem_of_request(bytes(der)))
     except RefusedError:
         return
     # One bit is neither signed nor part of a number: that a signature which ends in 0 has its last bit unused.
@@ -104,13 +155,8 @@ def test_a_request_signed_with_another_key_than_it_names_is_refused() -> None:
     forged = der.replace(SAMPLE_KEY.public_key().public_bytes(*point), p256().public_key().public_bytes(*point))
     assert forged != der
     for wrong in (forged, der.replace(x509.load_der_x509_csr(der).signature, other.signature)):
-        pem = (
-            b"-----BEGIN CERTIFICATE REQUEST-----\n"
-            + base64.encodebytes(wrong)
-            + b"-----END CERTIFICATE REQUEST-----\n"
-        )
         with pytest.raises(RefusedError):
-            read(pem)
+            read(pem_of_request(wrong))
 
 
 SAMPLE_KEY = p256()
