@@ -3,6 +3,7 @@
 import typer
 
 from provisioning.commands.ceremony import ceremony
+from provisioning.commands.crl import crl
 from provisioning.commands.import_elements import import_elements
 from provisioning.commands.issue import issue
 from provisioning.commands.ledger import commands as ledger_commands
@@ -16,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke):
+for _command in (ceremony, issue, import_elements, sync, revoke, crl):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -12,6 +12,7 @@ from benchmarks.issuing import parse_limit
 from benchmarks.measure import Result, compared, rate
 from benchmarks.outages import POLICIES, looped, modelled
 from benchmarks.planning import FEW, measure
+from benchmarks.revoking import measure as measure_list
 from fleet.outage.simulation import Outage
 from fleet.routing.plan_file import read_plan
 from protocol.telemetry import decode_batch, encode_batch
@@ -79,3 +80,10 @@ def test_the_planning_benchmark_plans_what_it_says(tmp_path: Path, what: str) ->
 def test_the_model_and_the_event_loop_bring_back_the_same_fleet(policy: str) -> None:
     outage = Outage(devices=2000, connects_per_second=20, seconds=300)
     assert modelled(outage, policy) == looped(outage, policy) == 2000
+
+
+@pytest.mark.parametrize("what", ["ours", "builder"])
+def test_a_measured_list_is_whole_and_signed(what: str) -> None:
+    told = measure_list(what, 300)
+    assert told["list"] > 300 * 40 / 1024 / 1024
+    assert told["seconds"] > 0
