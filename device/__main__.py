@@ -5,7 +5,9 @@ Exit codes: 0 done, 2 bad input, 3 could not connect or deliver.
 
 import asyncio
 import json
+import os
 import signal
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from device.enrolment import EnrolmentError, make_request
 from device.link import Credentials
 from device.resolution import HostPort
 from device.settings import Settings
+from device.slot_keeper import SlotKeeper
 from device.surroundings import Emit, utc_now
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
@@ -95,18 +98,30 @@ def run(  # noqa: PLR0917 - typer gives every option by name
         raise _refuse(str(error)) from None
     agent = _put_together(bundle, settings, resolver, buffer_bytes, emit)
     try:
-        emit(asyncio.run(_work(agent)))
+        summary = asyncio.run(_work(agent))
+        emit(summary)
     except CannotConnectError as error:
         raise _refuse(f"{agent.bundle.device}: gave up after {attempts} attempts: {error}", NOT_DELIVERED) from None
     finally:
         agent.store.close()
+    if summary["wants_restart"]:
+        # As a boot loader would: the same command anew, with nothing of this start left.
+        os.execv(sys.executable, [sys.executable, "-m", "device", *sys.argv[1:]])  # noqa: S606 - its own command
 
 
 async def _work(agent: Agent) -> dict[str, Any]:
     """Run, and end in order when asked to; what is not delivered then, the next start delivers."""
     for asked in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(asked, agent.stop)
-    return await agent.run()
+    trial = asyncio.ensure_future(_slots(agent).watch_trial(agent.restart))
+    try:
+        return await agent.run()
+    finally:
+        trial.cancel()
+
+
+def _slots(agent: Agent) -> SlotKeeper:
+    return next(each for each in agent.companions if isinstance(each, SlotKeeper))
 
 
 def _put_together(folder: Path, settings: Settings, resolver: HostPort | None, buffer_bytes: int, emit: Emit) -> Agent:

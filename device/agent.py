@@ -12,15 +12,19 @@ One event loop runs one agent or thousands.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from device.agent_state import remember_admission, start
 from device.buffer.row import Priority
+from device.companion import Companion
 from device.configuration import Configuration
 from device.link import Call, ConnectionFailedError, Link, Message, NotAcknowledgedError
+from device.metrics import Health, readings_of
 from device.preflight import PreflightError
 from device.resolution import ResolutionError
 from device.row_store import RowStore
@@ -63,9 +67,13 @@ class Agent:
 
     __slots__ = (
         "_dismissed_at",
+        "_started",
         "_stopping",
+        "_subscribed_at",
         "_summons",
         "bundle",
+        "companions",
+        "connects",
         "emit",
         "failures",
         "sampler",
@@ -76,6 +84,7 @@ class Agent:
         "state",
         "store",
         "surroundings",
+        "wants_restart",
     )
 
     def __init__(
@@ -89,21 +98,32 @@ class Agent:
         source: Source,
         emit: Emit,
         configuration: Configuration | None = None,
+        firmware: str = FIRMWARE,
+        radio: Callable[[datetime], Decimal | None] = lambda _moment: None,
     ) -> None:
         """`store` holds the rows, `shelf` the few small documents that outlive a restart; both are this device's own.
 
-        `configuration`: what it works by until it is told otherwise; nothing means the defaults.
+        `configuration`: what it works by until it is told otherwise; nothing means the defaults. `radio`: the strength
+        of the network in dBm. What else it does while it is connected is added to `companions`.
         """
         self.bundle, self.settings, self.surroundings, self.emit = bundle, settings, surroundings, emit
         self.store, self.shelf = store, shelf
         self.state = start(shelf)
+        self.companions: list[Companion] = []
+        self.connects = 0
+        self.wants_restart = False
+        """Whether it ended to be started anew."""
+        self._started = surroundings.monotonic()
+        self._subscribed_at = ""
         self.sampler = Sampler(
             source=source,
             store=store,
             surroundings=surroundings,
             configuration=configuration or Configuration(),
             boot_count=self.state.boot_count,
-            firmware=FIRMWARE,
+            firmware=firmware,
+            metrics=lambda moment: readings_of(self._health(radio(moment))),
+            emit=emit,
             every=settings.sample_every,
             limit=settings.row_limit,
         )
@@ -161,6 +181,16 @@ class Agent:
         self.sender.hurry()
         asyncio.get_running_loop().call_later(STOP_SECONDS, self.sender.leave)
 
+    def restart(self) -> None:
+        """Stop, to be started anew by whoever runs this."""
+        self.wants_restart = True
+        self.stop()
+
+    def summon(self) -> None:
+        """Look up where this device belongs, now, and go there."""
+        self.emit({"event": "summoned", "server_name": self.server_name})
+        self._summons.set()
+
     def _is_done(self) -> bool:
         if self._stopping.is_set():
             return True
@@ -187,14 +217,18 @@ class Agent:
         if handshake:
             self.emit({"event": "trusted", "tls": handshake.tls_version, "cipher": handshake.cipher})
         link = await world.dial(call, self._hear)
+        self.connects += 1
         self.emit({"event": "connected", "server_name": route.server_name, "is_resumed": link.is_resumed})
         return link
 
     async def _session(self, link: Link) -> Parting:
         """Deliver over one connection until all is done, it ends, or there is somewhere else to be."""
         since = self.surroundings.monotonic()
-        delivering: asyncio.Future[Any] = asyncio.ensure_future(self._deliver(link))
+        # What this very process subscribed to there; an earlier firmware may have wanted less.
+        still = link.is_resumed and self._subscribed_at == self.server_name
+        delivering: asyncio.Future[Any] = asyncio.ensure_future(self._deliver(link, is_subscribed=still))
         watching: asyncio.Future[Any] = asyncio.ensure_future(self._watch_route())
+        beside = [asyncio.ensure_future(self._accompany(each, link, is_subscribed=still)) for each in self.companions]
         ended: asyncio.Future[Any] = link.ended
         try:
             await asyncio.wait({delivering, watching, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -205,9 +239,9 @@ class Agent:
                 await asyncio.wait({delivering, ended}, timeout=LEAVE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             return await self._parting(link, delivering)
         finally:
-            for task in (delivering, watching):
+            for task in (delivering, watching, *beside):
                 task.cancel()
-            await asyncio.gather(delivering, watching, return_exceptions=True)
+            await asyncio.gather(delivering, watching, *beside, return_exceptions=True)
             await link.close()
 
     async def _parting(self, link: Link, delivering: "asyncio.Future[None]") -> Parting:
@@ -220,12 +254,25 @@ class Agent:
             return Parting(link.ended.result().reason, link.ended.result().was_dismissed)
         return Parting(str(failure) if failure else "")
 
-    async def _deliver(self, link: Link) -> None:
+    async def _deliver(self, link: Link, *, is_subscribed: bool) -> None:
         """Listen for commands, and send."""
-        if not link.is_resumed:
+        if not is_subscribed:
             await link.subscribe(self.bundle.topics.commands)
+            self._subscribed_at = self.server_name
         self.state = remember_admission(self.shelf, self.state, self.server_name)
         await self.sender.deliver(link)
+
+    async def _accompany(self, companion: Companion, link: Link, *, is_subscribed: bool) -> None:
+        """A companion that fails, or that this broker does not serve, is no reason not to deliver."""
+        try:
+            if companion.topic_filters and not is_subscribed:
+                await link.subscribe(*companion.topic_filters)
+            await companion.accompany(link)
+        except NotAcknowledgedError as error:
+            ended: asyncio.Future[Any] = link.ended
+            await asyncio.wait({ended}, timeout=END_SECONDS)
+            if not ended.done():
+                self.emit({"event": "not_served", "what": type(companion).__name__.lower(), "reason": str(error)})
 
     async def _watch_route(self) -> None:
         """Return when this device belongs elsewhere, or is told to look for itself."""
@@ -252,9 +299,8 @@ class Agent:
     def _hear(self, message: Message) -> None:
         """Called by the connection for everything that comes down."""
         if message.topic == command_topic(self.bundle.device_id, MOVE_COMMAND):
-            self.emit({"event": "summoned", "server_name": self.server_name})
-            self._summons.set()
-        else:
+            self.summon()
+        elif not any(companion.hear(message) for companion in self.companions):
             self.emit({"event": "unknown_message", "topic": message.topic})
 
     async def _wait_for_retry(self, parting: Parting) -> None:
@@ -289,6 +335,17 @@ class Agent:
     async def _sleep(self, delay: timedelta) -> None:
         await self.surroundings.sleep(delay.total_seconds())
 
+    def _health(self, signal_dbm: Decimal | None) -> Health:
+        return Health(
+            uptime_seconds=self.surroundings.monotonic() - self._started,
+            boot_count=self.state.boot_count,
+            reconnects=max(0, self.connects - 1),
+            waiting_rows=self.sender.waiting,
+            dropped_rows=sum(self.store.dropped.values()),
+            unheard_batches=self.sender.unheard,
+            signal_dbm=signal_dbm,
+        )
+
     def _summary(self) -> dict[str, Any]:
         return {
             "event": "summary",
@@ -299,4 +356,5 @@ class Agent:
             "unheard_batches": self.sender.unheard,
             "dropped_rows": sum(self.store.dropped.values()),
             "waiting_rows": self.sender.waiting,
+            "wants_restart": self.wants_restart,
         }

@@ -8,14 +8,23 @@ from pathlib import Path
 
 from cryptography import x509
 
-from device.agent import Agent
+from device.agent import FIRMWARE, Agent
 from device.buffer.buffer import Buffer
 from device.buffer.capacity import Capacity
 from device.clock_quality import clock_quality, kernel_is_synchronized
-from device.demo_source import sample
+from device.configuration_keeper import ConfigurationKeeper
+from device.demo_source import sample, signal_strength
+from device.exchange import Exchange
+from device.jobs.configure import Configure
+from device.jobs.jobs import Jobs
+from device.jobs.journal import Journal
+from device.jobs.move import Move
+from device.jobs.reboot import Reboot
 from device.resolution import HostPort
 from device.settings import Settings
+from device.shadow import Shadow
 from device.shelf import FolderShelf
+from device.slot_keeper import SlotKeeper
 from device.surroundings import Emit, Source, Surroundings, real_surroundings
 from protocol.bundle import read_bundle
 from protocol.measurement import ClockQuality
@@ -49,15 +58,44 @@ def assemble(
         random_bits=secrets.randbits,
         emit=emit,
     )
-    return Agent(
+    shelf = FolderShelf(folder)
+    keeper = ConfigurationKeeper(shelf)
+    slots = SlotKeeper(shelf, version=FIRMWARE, sleep=surroundings.sleep, emit=emit)
+    agent = Agent(
         bundle=bundle,
         settings=settings,
         surroundings=surroundings,
         store=buffer,
-        shelf=FolderShelf(folder),
+        shelf=shelf,
         source=source,
         emit=emit,
+        configuration=keeper.current,
+        firmware=slots.slots.running.version,
+        radio=signal_strength,
     )
+    keeper.listen(lambda: agent.sampler.configure(keeper.current))
+    agent.companions += [_jobs_client(agent, keeper), _shadow(agent, keeper), slots]
+    return agent
+
+
+def _jobs_client(agent: Agent, keeper: ConfigurationKeeper) -> Jobs:
+    boot = agent.state.boot_count
+    return Jobs(
+        device=agent.bundle.device_id,
+        boot=boot,
+        journal=Journal(agent.shelf),
+        handlers={
+            "configure": Configure(keeper),
+            "move": Move(agent.summon),
+            "reboot": Reboot(boot=boot, restart=agent.restart),
+        },
+        exchange=Exchange(secrets.token_hex),
+        emit=agent.emit,
+    )
+
+
+def _shadow(agent: Agent, keeper: ConfigurationKeeper) -> Shadow:
+    return Shadow(device=agent.bundle.device_id, keeper=keeper, exchange=Exchange(secrets.token_hex), emit=agent.emit)
 
 
 def surroundings_of(settings: Settings, *, clock: Callable[[], datetime], resolver: HostPort | None) -> Surroundings:

@@ -54,11 +54,12 @@ class Connection:
         puback = (await _answer(self._client.publish(packet), topic)).puback
         return _accepted(topic, puback.reason_code, puback.reason_string)
 
-    async def subscribe(self, topic_filter: str) -> None:
-        """Subscribe at QoS 1; `NotAcknowledgedError` when the broker refuses."""
-        wanted = mqtt5.Subscription(topic_filter=topic_filter, qos=mqtt5.QoS.AT_LEAST_ONCE)
-        suback = await _answer(self._client.subscribe(mqtt5.SubscribePacket(subscriptions=[wanted])), topic_filter)
-        for code in suback.reason_codes:
+    async def subscribe(self, *topic_filters: str) -> None:
+        """Subscribe at QoS 1, in one packet; `NotAcknowledgedError` when the broker refuses one of them."""
+        wanted = [mqtt5.Subscription(topic_filter=each, qos=mqtt5.QoS.AT_LEAST_ONCE) for each in topic_filters]
+        packet = mqtt5.SubscribePacket(subscriptions=wanted)
+        suback = await _answer(self._client.subscribe(packet), ", ".join(topic_filters))
+        for topic_filter, code in zip(topic_filters, suback.reason_codes, strict=True):
             _accepted(topic_filter, code, suback.reason_string)
 
     async def close(self) -> None:

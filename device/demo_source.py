@@ -23,8 +23,13 @@ def sample(moment: datetime) -> tuple[Reading, ...]:
         Reading("humidity", _rounded(48 - 9 * day + 0.5 * ripple, "0.1"), "%RH"),
         Reading("pressure", _rounded(101_325 + 300 * day + 10 * ripple, "1"), "Pa"),
         Reading("battery", _rounded(3.9 - 0.3 * (seconds % _DAY_SECONDS) / _DAY_SECONDS, "0.001"), "V"),
-        Reading("signal", _rounded(-85 + 6 * ripple, "1"), "dBm"),
+        Reading("signal", signal_strength(moment), "dBm"),
     )
+
+
+def signal_strength(moment: datetime) -> Decimal:
+    """What the modem would say, in dBm."""
+    return _rounded(-85 + 6 * math.sin((moment - _EPOCH).total_seconds() / 7.3), "1")
 
 
 def _rounded(value: float, step: str) -> Decimal:

@@ -83,8 +83,8 @@ class Link(Protocol):
     async def publish(self, topic: str, payload: bytes) -> int:
         """Publish at QoS 1 and wait for PUBACK; its reason code. `NotAcknowledgedError` for codes from 0x80."""
 
-    async def subscribe(self, topic_filter: str) -> None:
-        """Subscribe at QoS 1; `NotAcknowledgedError` when the broker refuses."""
+    async def subscribe(self, *topic_filters: str) -> None:
+        """Subscribe at QoS 1, in one packet; `NotAcknowledgedError` when the broker refuses one of them."""
 
     async def close(self) -> None:
         """Say DISCONNECT and let go. Harmless when repeated."""
@@ -97,5 +97,5 @@ OnMessage = Callable[[Message], None]
 class Dial(Protocol):
     """Opens connections."""
 
-    async def __call__(self, call: Call, on_message: OnMessage) -> Link:
+    async def __call__(self, call: Call, on_message: OnMessage, /) -> Link:
         """Connect once; `ConnectionFailedError` says why not."""

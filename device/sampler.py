@@ -8,11 +8,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from device.buffer.row import MAX_ROW_BYTES, Priority
+from device.clock_watch import ClockWatch
 from device.configuration import WHOLE_CHANNEL, ChannelConfiguration, Configuration
 from device.edge.channel import ChannelState, Kept, finish, step
 from device.row_codec import Provenance, encode_row
 from device.row_store import RowStore
-from device.surroundings import Source, Surroundings, whole_milliseconds
+from device.surroundings import Emit, Source, Surroundings, whole_milliseconds
 from protocol.measurement import Reading
 
 GROUP_ROWS = 60
@@ -24,8 +25,12 @@ class Sampler:
 
     __slots__ = (
         "_channels",
+        "_clock_watch",
         "_configuration",
+        "_emit",
         "_every",
+        "_metrics",
+        "_metrics_due",
         "_units",
         "_waiting",
         "boot_count",
@@ -48,10 +53,17 @@ class Sampler:
         configuration: Configuration,
         boot_count: int,
         firmware: str,
+        emit: Emit,
+        metrics: Callable[[datetime], tuple[Reading, ...]] = lambda _moment: (),
         every: timedelta | None = None,
         limit: int | None = None,
     ) -> None:
-        """`every`: between two samples, whatever the configuration says. `limit`: finish after so many rows."""
+        """`metrics`: how the device is itself. `every`: between two samples, whatever the configuration says.
+
+        `limit`: finish after so many rows.
+        """
+        self._clock_watch, self._emit, self._metrics = ClockWatch(), emit, metrics
+        self._metrics_due = surroundings.monotonic() + configuration.metrics_seconds
         self.source, self.store, self.surroundings = source, store, surroundings
         self.boot_count, self.firmware, self.limit = boot_count, firmware, limit
         self._configuration, self._every = configuration, every
@@ -101,6 +113,7 @@ class Sampler:
     def sample(self) -> None:
         """Measure once."""
         moment = whole_milliseconds(self.surroundings.clock())
+        self._watch_clock(moment)
         fullness = self.store.fullness()
         rows: dict[tuple[Priority, datetime], list[Reading]] = {}
         for reading in self.source(moment):
@@ -112,6 +125,7 @@ class Sampler:
                 rows.setdefault((rule.lane, value.time), []).append(_reading(reading.channel, reading.unit, value))
         for (priority, time), readings in sorted(rows.items(), key=lambda row: row[0]):
             self.put(priority, time, tuple(readings))
+        self._measure_itself(moment)
         if self.limit is not None and self.taken >= self.limit:
             self.finish()
 
@@ -146,6 +160,17 @@ class Sampler:
             self._end_window(channel)
         self.flush()
         self.on_rows()
+
+    def _watch_clock(self, moment: datetime) -> None:
+        if jump := self._clock_watch.jump(moment, self.surroundings.monotonic()):
+            self._emit({"event": "clock_jumped", "by_seconds": round(jump.total_seconds(), 1)})
+
+    def _measure_itself(self, moment: datetime) -> None:
+        now = self.surroundings.monotonic()
+        if now >= self._metrics_due:
+            self._metrics_due = now + self._configuration.metrics_seconds
+            if readings := self._metrics(moment):
+                self.put(Priority.BULK, moment, readings)
 
     def _rule(self, channel: str) -> ChannelConfiguration:
         return self._configuration.channels.get(channel, WHOLE_CHANNEL)

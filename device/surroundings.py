@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from device.connection import AwsDial
 from device.link import Call, Dial
@@ -22,14 +22,8 @@ Emit = Callable[[dict[str, Any]], None]
 Source = Callable[[datetime], tuple[Reading, ...]]
 """The sensors: what they say at a moment."""
 
-
-class Resolve(Protocol):
-    """Looks a device's name up."""
-
-    async def __call__(self, device: DeviceId, domain: str) -> Route:
-        """Where it leads now; `ResolutionError`."""
-
-
+Resolve = Callable[[DeviceId, str], Awaitable[Route]]
+"""Where a device's name leads now, of its id and the domain; `ResolutionError`."""
 Check = Callable[[Call], Awaitable[Handshake | None]]
 """Looks at a server before it is dialled; `PreflightError` when it must not be. None where it is known to be good."""
 

@@ -13,6 +13,8 @@ MAX_PAYLOAD_BYTES = 128 * 1024  # AWS IoT Core quota, message broker
 DATA_PREFIX = "dt"
 COMMAND_PREFIX = "cmd"
 BATCH_LEAF = "batch"
+CONFIGURATION_SHADOW = "configuration"
+"""The named shadow that tells a device how to work."""
 
 BATCH_FILTER = f"{DATA_PREFIX}/+/{BATCH_LEAF}"
 """The topic filter a rule selects every device's batches with."""
@@ -41,3 +43,8 @@ def jobs_prefix(device: DeviceId) -> str:
 def shadow_prefix(device: DeviceId) -> str:
     """The reserved topics of the device's shadow."""
     return f"$aws/things/{device}/shadow"
+
+
+def named_shadow_prefix(device: DeviceId, name: str) -> str:
+    """The reserved topics of one of the device's named shadows."""
+    return f"{shadow_prefix(device)}/name/{name}"

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_serializer
 
 from device.edge.aggregation import Statistic, Window, aggregate
 from device.edge.deadband import Deadband, Told, is_news
@@ -41,6 +41,10 @@ class ChannelRule(BaseModel):
     """An unchanged value is stored so often all the same, so that silence can be told from absence."""
     thin_out: bool = True
     """Leave rows out while the buffer fills; not for what an alarm hangs on."""
+
+    @field_serializer("deadband", when_used="json-unless-none")
+    def _as_number(self, deadband: Decimal) -> float:
+        return float(deadband)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""Holds the configuration the device works by, over restarts; takes another one whole or not at all."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from device.configuration import Configuration
+from device.shelf import Shelf
+
+CONFIGURATION_FILE = "configuration.json"
+MAX_REASONS = 8
+"""A document that is wrong in more places is wrong as a whole; a shadow holds 8 KB."""
+
+
+class InvalidConfigurationError(Exception):
+    """A configuration that is none. `reasons`: by the place in the document."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{place}: {reason}" for place, reason in reasons.items()))
+        self.reasons = reasons
+
+
+class ConfigurationKeeper:
+    """One device's."""
+
+    __slots__ = ("_listeners", "_shelf", "current")
+
+    def __init__(self, shelf: Shelf) -> None:
+        """What was kept; the defaults when nothing was, or another firmware kept what this one does not know."""
+        self._shelf = shelf
+        self._listeners: list[Callable[[], None]] = []
+        try:
+            self.current = Configuration.model_validate_json(shelf.read(CONFIGURATION_FILE) or b"{}")
+        except ValidationError:
+            self.current = Configuration()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change."""
+        self._listeners.append(listener)
+
+    def take(self, document: Any) -> None:
+        """Work by `document` from now on; `InvalidConfigurationError`, or `OSError` when the flash does not keep it.
+
+        In both cases the configuration stays what it was.
+        """
+        wanted = read_configuration(document)
+        if as_document(wanted) != as_document(self.current):
+            self._shelf.write(CONFIGURATION_FILE, wanted.model_dump_json(exclude_unset=True).encode())
+            self.current = wanted
+        for listener in self._listeners:
+            listener()
+
+
+def read_configuration(document: Any) -> Configuration:
+    """The configuration in `document`; `InvalidConfigurationError` names every place that is wrong."""
+    try:
+        return Configuration.model_validate(document)
+    except ValidationError as error:
+        reasons = {
+            ".".join(str(part) for part in each["loc"]) or "the document": each["msg"]
+            for each in error.errors()[:MAX_REASONS]
+        }
+        raise InvalidConfigurationError(reasons) from error
+
+
+def as_document(configuration: Configuration) -> dict[str, Any]:
+    """What was set of it, as JSON has it; what was not set is the default and not named."""
+    return configuration.model_dump(mode="json", exclude_unset=True, exclude_none=True)

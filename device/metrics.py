@@ -1,0 +1,42 @@
+"""How the device is itself, as channels of ordinary batches: no topic and no format of their own to secure or to lose.
+
+They go at the lowest priority, so that a full buffer gives them up before any measurement.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from protocol.measurement import Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What an agent knows of itself at a moment."""
+
+    uptime_seconds: float
+    """Since this start."""
+    boot_count: int
+    reconnects: int
+    """Connections since this start, without the first."""
+    waiting_rows: int
+    dropped_rows: int
+    """Since the buffer's file was made."""
+    unheard_batches: int
+    signal_dbm: Decimal | None
+    """What the modem says of its network; nothing on a cable."""
+
+
+def readings_of(health: Health) -> tuple[Reading, ...]:
+    """As channels. Units are SenML's (RFC 8428, section 12.1; dBm: RFC 8798)."""
+    counts = {
+        "boots": health.boot_count,
+        "reconnects": health.reconnects,
+        "waiting_rows": health.waiting_rows,
+        "dropped_rows": health.dropped_rows,
+        "unheard_batches": health.unheard_batches,
+    }
+    readings = [Reading("device.uptime", Decimal(int(health.uptime_seconds)), "s")]
+    readings += [Reading(f"device.{name}", Decimal(count), "count") for name, count in counts.items()]
+    if health.signal_dbm is not None:
+        readings.append(Reading("device.signal", health.signal_dbm, "dBm"))
+    return tuple(readings)
