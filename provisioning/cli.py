@@ -9,6 +9,7 @@ from provisioning.commands.issue import issue
 from provisioning.commands.ledger import commands as ledger_commands
 from provisioning.commands.profiles import commands as profiles_commands
 from provisioning.commands.revoke import revoke
+from provisioning.commands.serve import serve
 from provisioning.commands.sync import sync
 
 app = typer.Typer(
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke, crl):
+for _command in (ceremony, issue, import_elements, sync, revoke, crl, serve):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -9,6 +9,10 @@ class RefusedError(ProvisioningError):
     """Who asked must change the request or its files; nothing was done, and asking again changes nothing."""
 
 
+class ConflictError(RefusedError):
+    """What was asked contradicts what stands: another key, another model, or a key that is somebody's already."""
+
+
 class StationError(ProvisioningError):
     """The machine at the line cannot do it: its disk, its ledger, its keys, its clock."""
 

@@ -8,6 +8,7 @@ The command `issue` and the station's API are both thin over it, so both say the
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from getpass import getpass
@@ -17,6 +18,7 @@ from typing import Self
 
 from cryptography import x509
 
+from protocol.device_id import DeviceId
 from provisioning.authority import IssuingAuthority, read_certificate
 from provisioning.ceremony import ROOT_CERTIFICATE_FILE
 from provisioning.errors import RefusedError
@@ -24,7 +26,8 @@ from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
 from provisioning.issue import issue
 from provisioning.ledger.ledger import Ledger
-from provisioning.ledger.records import Identity
+from provisioning.ledger.records import Identity, Reason
+from provisioning.ledger.rows import identity_of, latest_of
 from provisioning.open_signer import open_signer
 from provisioning.order import Order
 from provisioning.read_factory import factory_of
@@ -49,6 +52,8 @@ class Issued:
     identity: Identity
     files: Mapping[str, bytes]
     """The connection bundle (`protocol.bundle`): file name to content, without a private key."""
+    is_new: bool
+    """False where the same request was answered before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +156,8 @@ class Station:
         `hand_over` puts the bundle where it belongs; only then the ledger says that it was delivered.
         """
         authority = self.authority(order.authority)
-        with Ledger.open(self.factory, self.environment.name, create=True) as ledger:
+        with self._ledger() as ledger:
+            known = ledger.find(request.device, request.key_hash, model=request.model, authority=request.authority)
             identity = issue(
                 request,
                 authority,
@@ -163,7 +169,28 @@ class Station:
             files = self.bundle(identity, authority.certificate)
             hand_over(identity, files)
             ledger.deliver(identity, at=self.clock())
-        return Issued(identity=identity, files=files)
+        return Issued(identity=identity, files=files, is_new=not isinstance(known, Identity))
+
+    def find(self, device: DeviceId) -> Identity | None:
+        """The identity the device was given last; None if it has none that is signed."""
+        with self._ledger() as ledger:
+            latest = latest_of(ledger.connection, device)
+            return None if latest is None else identity_of(ledger.connection, latest.number)
+
+    def retire(self, device: DeviceId, reason: Reason, note: str) -> bool:
+        """End the device's identity in good order; False when it had ended. The next `sync` tells the clusters."""
+        with self._ledger() as ledger:
+            return ledger.retire(device, reason, note, at=self.clock())
+
+    def bundle_of(self, identity: Identity) -> Mapping[str, bytes] | None:
+        """The bundle of an identity on record; None where its issuer's certificate is not here, or it has ended."""
+        issuer = self.certificates.get(identity.authority)
+        if issuer is None or identity.is_revoked:
+            return None
+        return self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")))
+
+    def _ledger(self) -> AbstractContextManager[Ledger]:
+        return Ledger.open(self.factory, self.environment.name, create=True)
 
     def bundle(self, identity: Identity, issuer: x509.Certificate) -> Mapping[str, bytes]:
         """The connection bundle of an identity: file name to content."""

@@ -3,7 +3,7 @@
 import sqlite3
 
 from protocol.device_id import DeviceId
-from provisioning.errors import RefusedError
+from provisioning.errors import ConflictError
 from provisioning.ledger.records import Identity, Prepared
 from provisioning.ledger.rows import device_with_key, identity_of, latest_of, prepared_of
 
@@ -13,19 +13,19 @@ def standing_for(
 ) -> Prepared | Identity | None:
     """The identity, or the right to sign it, that this very request has already; None when the way is free.
 
-    `RefusedError` when the request contradicts what stands.
+    `ConflictError` when the request contradicts what stands.
     """
     latest = latest_of(connection, device)
     if latest is None or latest.is_ended:
         _refuse_used_key(device_with_key(connection, key_hash), device)
         return None
     if latest.key_hash != key_hash:
-        raise RefusedError(
+        raise ConflictError(
             f"device {device} has an identity with another key; retire that first, and say why: "
             f"python -m provisioning revoke --device {device} --reason superseded"
         )
     if (latest.model, latest.authority) != (model, authority):
-        raise RefusedError(
+        raise ConflictError(
             f"device {device} was issued as model {latest.model} by {latest.authority}, not as model {model} by "
             f"{authority}; ask for what was issued, or revoke it and begin with a new key"
         )
@@ -34,6 +34,6 @@ def standing_for(
 
 def _refuse_used_key(owner: DeviceId | None, device: DeviceId) -> None:
     if owner == device:
-        raise RefusedError(f"this key of device {device} was revoked; a new identity needs a new key")
+        raise ConflictError(f"this key of device {device} was revoked; a new identity needs a new key")
     if owner is not None:
-        raise RefusedError(f"this key belongs to device {owner}, and one key is one device; make a new key")
+        raise ConflictError(f"this key belongs to device {owner}, and one key is one device; make a new key")

@@ -1,0 +1,236 @@
+"""The station's API: one call a device, the words of the commands, and nobody else at the door."""
+
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from provisioning.serve.readiness import MIN_FREE_BYTES, checks
+from provisioning.station import Station
+from tests.provisioning.factory import Factory
+from tests.provisioning.requests import csr, p256
+from tests.provisioning.serve.station_server import StationServer, station_server
+
+
+@pytest.fixture(scope="module")
+def served(
+    opened_factory: Factory, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Factory, StationServer]]:
+    home = tmp_path_factory.mktemp("served")
+    shutil.copytree(opened_factory.home, home, dirs_exist_ok=True)
+    factory = Factory(home)
+    with station_server(factory) as server:
+        yield factory, server
+
+
+@pytest.fixture
+def server(served: tuple[Factory, StationServer]) -> StationServer:
+    return served[1]
+
+
+def test_one_call_gives_the_bundle_and_the_same_call_gives_the_same(served: tuple[Factory, StationServer]) -> None:
+    factory, server = served
+    request = csr(p256())
+    first = server.issue("device1", request)
+    assert (first.status, first.kind) == (201, "application/json"), first.text
+    again = server.issue("device1", request)
+    assert (again.status, again.json) == (200, first.json)
+    found = server.ask("GET", "/v1/devices/device1")
+    assert (found.status, found.json) == (200, first.json)
+    leaf, issuer = x509.load_pem_x509_certificates(first.json["files"]["chain"].encode())
+    leaf.verify_directly_issued_by(issuer)
+    assert first.json["files"]["bundle"]["device"] == "device1"
+    steps = [row["step"] for row in factory.ledger("show", "--device", "device1").json["steps"]]
+    assert steps == ["reserved", "prepared", "signed", "delivered"], "durable before it was answered"
+
+
+def test_the_command_and_the_api_answer_for_one_ledger(served: tuple[Factory, StationServer]) -> None:
+    factory, server = served
+    issued = factory.issue("device2")
+    assert issued.code == 0, issued.err
+    assert server.ask("GET", "/v1/devices/device2").json["fingerprint"] == issued.json["fingerprint"]
+    refused = server.issue("device2", csr(p256()))
+    assert refused.status == 409
+    assert refused.kind == "application/problem+json"
+    path = factory.home / "other.csr.pem"
+    path.write_bytes(csr(p256()))
+    told = factory.issue("device2", "--csr", path)
+    assert told.code == 2
+    assert refused.json["detail"] in told.err, "the same words in both"
+    assert (refused.json["who"], refused.json["device"]) == ("line", "device2")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "fl1"}, "makes no model 'fl1'"),
+        ({"authority": "line-z"}, "has no authority 'line-z'"),
+        ({"csr": "nonsense"}, "no certificate request in PEM"),
+        ({"device": "Device"}, "body.device"),
+        ({"surprise": "1"}, "body.surprise"),
+    ],
+)
+def test_what_the_line_must_change_is_said_as_the_commands_say_it(
+    change: dict[str, str], said: str, server: StationServer
+) -> None:
+    wanted = {"device": "device3", "model": "fl50", "authority": "line-a", "csr": csr(p256()).decode()} | change
+    answered = server.ask("POST", "/v1/identities", wanted)
+    assert (answered.status, answered.kind) == (422, "application/problem+json")
+    assert answered.json["who"] == "line"
+    assert said in answered.json["detail"]
+
+
+def test_a_stranger_on_the_same_machine_is_turned_away(served: tuple[Factory, StationServer]) -> None:
+    factory, server = served
+    for stranger in (server.as_stranger(), server.as_stranger("wrong"), server.as_stranger(server.token[:-1])):
+        for path in ("/v1/devices/device1", "/ready", "/metrics", "/openapi.json"):
+            assert stranger.ask("GET", path).status == 401, path
+    assert server.as_stranger().ask("GET", "/health").json == {"is_alive": True}
+    assert server.ask("GET", "/ready", headers={"Host": "evil.example"}).status == 421, "DNS rebinding"
+    assert stat.S_IMODE((factory.folder / "station.token").stat().st_mode) == 0o600
+
+
+def test_a_body_that_is_no_text_is_refused_in_words(server: StationServer) -> None:
+    answered = server.ask("POST", "/v1/identities", b"\xff\xfe\x00")
+    assert (answered.status, answered.kind) == (422, "application/problem+json")
+    assert "no JSON in UTF-8" in answered.json["detail"]
+
+
+def test_more_than_a_request_can_be_is_not_read(server: StationServer) -> None:
+    large = server.ask("POST", "/v1/identities", b"x" * (128 * 1024 + 1))
+    assert (large.status, large.kind) == (413, "application/problem+json")
+    chunked = server.ask("POST", "/v1/identities", b"", headers={"Content-Length": "-1"})
+    assert chunked.status in (400, 413)
+
+
+def test_what_is_not_there_is_said_as_a_problem(server: StationServer) -> None:
+    for method, path, status in (
+        ("GET", "/v1/devices/nobody", 404),
+        ("POST", "/v1/devices/nobody/retirement", 404),
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/v1/identities", 405),
+    ):
+        answered = server.ask(method, path, {"reason": "superseded"} if method == "POST" else None)
+        assert (answered.status, answered.kind) == (status, "application/problem+json"), path
+
+
+def test_a_retired_device_may_have_a_new_identity_with_a_new_key(server: StationServer) -> None:
+    old = csr(p256())
+    server.issue("device4", old)
+    retirement = {"reason": "superseded", "note": "new board"}
+    assert server.ask("POST", "/v1/devices/device4/retirement", retirement).json["is_new"] is True
+    assert server.ask("POST", "/v1/devices/device4/retirement", retirement).json["is_new"] is False
+    ended = server.ask("GET", "/v1/devices/device4").json
+    assert (ended["standing"], ended["files"]) == ("revoked", None)
+    assert server.issue("device4", old).status == 409, "that key is never certified again"
+    assert server.issue("device4", csr(p256())).status == 201
+
+
+def test_the_station_counts(server: StationServer) -> None:
+    server.issue("device5", csr(p256()))
+    server.issue("device5", csr(p256()))
+    server.ask("GET", "/ready")
+    text = server.ask("GET", "/metrics").text
+    assert 'flotilla_station_identities_total{outcome="issued"}' in text
+    assert 'flotilla_station_identities_total{outcome="conflict"}' in text
+    assert "flotilla_station_issuing_seconds_count" in text
+    assert "flotilla_station_ready 1.0" in text
+
+
+def test_two_servers_that_race_on_one_device_give_one_certificate_or_a_conflict(
+    served: tuple[Factory, StationServer],
+) -> None:
+    factory, server = served
+    with station_server(factory) as second, ThreadPoolExecutor(8) as threads:
+        for number in range(5):
+            same = csr(p256())
+            racing = [threads.submit(each.issue, f"race-{number}", same) for each in (server, second) * 2]
+            answers = [each.result() for each in racing]
+            assert {answer.status for answer in answers} <= {200, 201}
+            assert len({answer.json["fingerprint"] for answer in answers}) == 1
+        for number in range(5):
+            racing = [threads.submit(each.issue, f"keys-{number}", csr(p256())) for each in (server, second) * 2]
+            statuses = sorted(each.result().status for each in racing)
+            assert statuses == [201, 409, 409, 409]
+        assert second.stop() == 0, "told to stop, it stops in good order"
+
+
+def test_a_server_killed_in_the_middle_goes_on_where_it_was(factory: Factory) -> None:
+    request = csr(p256())
+    with station_server(factory) as server, ThreadPoolExecutor(4) as threads:
+        running = [threads.submit(server.issue, f"device-{number}", csr(p256())) for number in range(8)]
+        first = server.issue("device1", request)
+        server.process.kill()
+        for each in running:
+            each.exception()
+    with station_server(factory) as server:
+        again = server.issue("device1", request)
+        assert again.json == first.json, "what was acknowledged stands"
+
+
+def test_an_authority_that_cannot_sign_is_503_and_names_device_and_way_out(factory: Factory) -> None:
+    (factory.folder / "passphrase").unlink()
+    with station_server(factory) as server:
+        answered = server.issue("device1", csr(p256()))
+        assert answered.status == 503
+        assert answered.json["device"] == "device1"
+        assert answered.json["who"] == "station"
+        assert "passphrase" in answered.json["detail"]
+        ready = server.ask("GET", "/ready")
+        assert ready.status == 503
+        failed = [check["name"] for check in ready.json["checks"] if not check["is_ok"]]
+        assert failed == ["authority line-a"]
+    assert factory.ledger("list").json["issuances"] == [], "nothing was reserved for a certificate that cannot be"
+
+
+def station(factory: Factory, now: datetime) -> Station:
+    return Station.open(
+        stack="dev", factory=factory.folder, authorities=factory.authorities, clock=lambda: now, ask=lambda _: "0000"
+    )
+
+
+def test_a_full_disk_and_a_clock_that_went_back_are_seen_before_the_shift(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    now = datetime.now(UTC)
+    full = checks(station(factory, now), free_bytes=lambda _folder: MIN_FREE_BYTES - 1)
+    assert [check.name for check in full if not check.is_ok] == ["disk"]
+    back = checks(station(factory, now - timedelta(hours=2)))
+    assert "clock" in [check.name for check in back if not check.is_ok]
+    assert all(check.is_ok for check in checks(station(factory, now)))
+
+
+def test_python_issues_as_the_server_does(factory: Factory) -> None:
+    opened = station(factory, datetime.now(UTC))
+    order = opened.order(device="device1", model="fl50", authority="line-a")
+    issued = opened.issue(order, opened.request(order, csr(p256())))
+    assert issued.is_new
+    found = opened.find(order.device)
+    assert found == issued.identity
+    assert opened.bundle_of(issued.identity) == issued.files
+
+
+def test_the_api_keeps_to_its_description_whatever_it_is_sent(server: StationServer, tmp_path: Path) -> None:
+    checked = (
+        "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
+        "negative_data_rejection,ignored_auth,unsupported_method"
+    )
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"),
+            *("--header", f"Authorization: Bearer {server.token}", "--checks", checked),
+            *("--max-examples", "20", "--phases", "examples,coverage,fuzzing", "--seed", "1"),
+            *("--generation-database", "none", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
