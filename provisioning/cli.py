@@ -2,6 +2,7 @@
 
 import typer
 
+from provisioning.commands.audit import audit
 from provisioning.commands.ceremony import ceremony
 from provisioning.commands.crl import crl
 from provisioning.commands.import_elements import import_elements
@@ -18,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke, crl, serve):
+for _command in (ceremony, issue, import_elements, sync, revoke, crl, serve, audit):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -1,19 +1,23 @@
-"""`python -m provisioning ledger`: read what the factory did."""
+"""`python -m provisioning ledger`: read what the factory did, and sign for it at the end of a shift."""
 
+import hashlib
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from provisioning.commands.options import AsJson, Device, Factory, Stack
-from provisioning.commands.telling import errors_told, tell_rows
+from provisioning.commands.options import AsJson, Device, Factory, Stack, now
+from provisioning.commands.telling import errors_told, tell, tell_rows
 from provisioning.errors import RefusedError
 from provisioning.ledger.history import read_history
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import History
+from provisioning.ledger.seal import seal as seal_ledger
+from provisioning.ledger.times import from_microseconds
 from provisioning.order import checked_device
+from provisioning.station_key import station_signer
 
-commands = typer.Typer(help="Read the ledger: nothing here changes it.", no_args_is_help=True)
+commands = typer.Typer(help="Read the ledger, and seal it at the end of a shift.", no_args_is_help=True)
 
 _SHOWN = ("device", "step", "model", "authority", "not_after", "fingerprint")
 
@@ -39,6 +43,31 @@ def show(stack: Stack, factory: Factory, device: Device, as_json: AsJson = False
             raise RefusedError(f"device {name} is not in this ledger; `ledger list` shows who is")
     rows = [row for history in histories for row in _steps(history)]
     tell_rows("steps", rows, as_json=as_json)
+
+
+@commands.command()
+def seal(
+    stack: Stack,
+    factory: Factory,
+    about: Annotated[str, typer.Option(help="What ends here, for who reads it later.")] = "shift",
+    as_json: AsJson = False,
+) -> None:
+    """Sign everything in the ledger with this station's key. What is sealed already is not sealed again."""
+    with errors_told(), Ledger.open(factory, stack) as ledger:
+        sealed = seal_ledger(ledger, station_signer(factory), about, at=now())
+    counts = sealed.counts
+    tell(
+        {
+            "number": sealed.number,
+            "at": from_microseconds(sealed.at).isoformat(),
+            "about": sealed.about,
+            "issuances": counts.issuances,
+            "certificates": counts.certificates,
+            "steps": counts.steps,
+            "station": hashlib.sha256(sealed.public_key).hexdigest(),
+        },
+        as_json=as_json,
+    )
 
 
 def _row(history: History) -> dict[str, str]:

@@ -96,13 +96,13 @@ class Ledger:
         with self.adding(_named([identity.device for identity in identities])) as entries:
             for identity in identities:
                 entries.add("step", moment, identity.issuance, Step.DELIVERED.value, "", "")
-        self._log.rest()
+        self.rest()
 
     def register(self, identity: Identity, cluster: str, *, at: datetime) -> None:
         """Note that `cluster` registered the identity before its device came."""
         with self.adding(f"device {identity.device}") as entries:
             entries.add("step", as_microseconds(at), identity.issuance, Step.REGISTERED.value, cluster, "")
-        self._log.rest()
+        self.rest()
 
     def revoke(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
         """Take the device's identity back; False when it was before. `RefusedError` for a device never issued."""
@@ -127,6 +127,11 @@ class Ledger:
                 raise
         self._log.grown(entries.added)
 
+    def rest(self) -> None:
+        """Empty SQLite's log if it has grown long; for moments when nobody waits (`ledger.log`)."""
+        with _failing("the ledger"):
+            self._log.rest()
+
     def _end(self, device: DeviceId, step: Step, note: str, at: datetime) -> bool:
         with self.adding(f"device {device}") as entries:
             latest = latest_of(self.connection, device)
@@ -137,7 +142,7 @@ class Ledger:
             if latest.is_ended:
                 return False
             entries.add("step", as_microseconds(at), latest.number, step.value, "", note)
-        self._log.rest()
+        self.rest()
         return True
 
 

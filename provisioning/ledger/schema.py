@@ -7,6 +7,7 @@ for `sync`. No private key is ever in it. An issuance is three rows and four sma
 
 import secrets
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from provisioning.durable import make_folder, sync_folder
@@ -90,6 +91,12 @@ CREATE VIEW identity AS -- certificates on record
 """
 ENTRIES = ("issuance", "certificate", "step", "seal")
 """The tables whose rows are the chain's entries: `number` first, `hash` last."""
+_FROZEN = "".join(
+    f"CREATE TRIGGER {table}_is_never_{change}d BEFORE {change} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
+    for table in ("ledger", *ENTRIES)
+    for change in ("update", "delete")
+)
 
 
 def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.Connection:
@@ -122,6 +129,14 @@ def beginning(connection: sqlite3.Connection) -> Head:
     return Head.of_nothing(version=VERSION, ledger=name, environment=environment)
 
 
+def has_our_schema(connection: sqlite3.Connection) -> bool:
+    """Whether tables, indexes and triggers are those that a new ledger gets: the rules that the file itself holds."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(f"{_TABLES}{_FROZEN}")
+        asked = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name"
+        return connection.execute(asked).fetchall() == fresh.execute(asked).fetchall()
+
+
 def _create(path: Path, environment: str) -> None:
     """Make the whole file aside, then give it its name, so that nobody ever sees half a ledger."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -130,13 +145,7 @@ def _create(path: Path, environment: str) -> None:
     try:
         _prepare(connection)
         connection.execute("PRAGMA journal_mode = WAL")
-        frozen = "".join(
-            f"CREATE TRIGGER {table}_is_never_{change}d BEFORE {change} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;\n"
-            for table in ("ledger", *ENTRIES)
-            for change in ("update", "delete")
-        )
-        connection.executescript(f"BEGIN;\n{_TABLES}{frozen}PRAGMA user_version = {VERSION};\nCOMMIT;")
+        connection.executescript(f"BEGIN;\n{_TABLES}{_FROZEN}PRAGMA user_version = {VERSION};\nCOMMIT;")
         connection.execute("INSERT INTO ledger VALUES (?, ?)", (environment, secrets.token_hex(16)))
     except sqlite3.Error as error:
         raise StationError(f"{path}: the ledger cannot be made ({error}); check the disk, then try again") from error

@@ -2,11 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,46 +15,19 @@ from protocol.device_id import DeviceId
 from provisioning.algorithm import KeyType
 from provisioning.authority import IssuingAuthority
 from provisioning.birth import BirthProfile
-from provisioning.certify import certify, to_be_signed
+from provisioning.certify import certify
 from provisioning.draft import draft
 from provisioning.errors import RefusedError, StationError
-from provisioning.file_signer import FileSigner
 from provisioning.issue import issue
+from provisioning.ledger import log
+from provisioning.ledger.history import read_history
 from provisioning.ledger.ledger import Ledger
-from provisioning.ledger.records import Identity, Intent, Prepared, Reason
+from provisioning.ledger.records import Identity, Prepared, Reason, Signed
 from provisioning.ledger.rows import latest_of
 from provisioning.ledger.uploads import count_pending, pending, remember
-from provisioning.profile import Validity, authority_name, root_builder, years
+from provisioning.profile import years
 from provisioning.request import Request
-from tests.provisioning.requests import p256
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PROFILE = BirthProfile(key_type=KeyType.P256, lifetime=timedelta(days=5479))
-DEVICE = DeviceId("device1")
-
-
-def make_authority(name: str = "line-a") -> IssuingAuthority:
-    signer = FileSigner(p256())
-    validity = Validity.lasting(years(20), now=NOW)
-    subject = authority_name(name, "O")
-    builder = root_builder(name=subject, public_key=signer.public_key(), validity=validity, serial=1)
-    certificate = certify(to_be_signed(builder), signer)
-    return IssuingAuthority.ready(name=name, certificate=certificate, signer=signer, root=None, now=NOW)
-
-
-AUTHORITY = make_authority()
-
-
-def ask(device: DeviceId = DEVICE) -> Request:
-    return Request.of_key(p256().public_key(), device=device, model="fl50", authority="line-a", key_type=KeyType.P256)
-
-
-def intend(request: Request, authority: IssuingAuthority = AUTHORITY) -> Intent:
-    return draft(request, authority.template, profile=PROFILE, now=NOW, serial=x509.random_serial_number())
-
-
-def issued(ledger: Ledger, request: Request, authority: IssuingAuthority = AUTHORITY) -> Identity:
-    return issue(request, authority, ledger, profile=PROFILE, clock=lambda: NOW, new_serial=x509.random_serial_number)
+from tests.provisioning.ledgers import AUTHORITY, DEVICE, NOW, PROFILE, ask, intend, issued, make_authority
 
 
 def has_identity(ledger: Ledger, device: DeviceId) -> bool:
@@ -91,6 +63,82 @@ def test_the_right_to_sign_is_spent_once_and_the_first_certificate_stays(ledger:
     kept = ledger.record(prepared, first, at=NOW)
     assert ledger.record(prepared, second, at=NOW) == kept
     assert kept.der == first.public_bytes(Encoding.DER)
+
+
+def test_many_are_one_commit_each_as_if_it_came_alone(ledger: Ledger) -> None:
+    second = ask(DeviceId("device2"))
+    stands = issued(ledger, second)
+    first, again, other_key = ask(), ask(DeviceId("device3")), ask(DeviceId("device2"))
+    same_device = intend(ask())
+    asked = [intend(first), same_device, intend(again), intend(again), intend(other_key)]
+    given = ledger.prepare_all(asked, at=NOW)
+    one, refused, two, two_again, known = given
+    assert isinstance(one, Prepared)
+    assert isinstance(refused, RefusedError)
+    assert "has an identity with another key" in str(refused)
+    assert two == two_again
+    assert isinstance(known, RefusedError)
+    assert isinstance(two, Prepared)
+    signed = [
+        Signed(each, certify(each.to_be_signed, AUTHORITY.signer).public_bytes(Encoding.DER)) for each in (one, two)
+    ]
+    recorded = ledger.record_all(signed, at=NOW)
+    identities = [each for each in recorded if isinstance(each, Identity)]
+    ledger.deliver_all(identities, at=NOW)
+    assert [identity.device for page in pending(ledger, "m") for identity in page] == ["device1", "device3"]
+    assert ledger.prepare_all([intend(first)], at=NOW) == identities[:1]
+    assert ledger.find(DeviceId("device2"), second.key_hash, model="fl50", authority="line-a") == stands
+
+
+def test_of_many_none_is_recorded_when_one_is_not_what_was_prepared(ledger: Ledger) -> None:
+    given = ledger.prepare_all([intend(ask()), intend(ask(DeviceId("device2")))], at=NOW)
+    one, two = (each for each in given if isinstance(each, Prepared))
+    der = certify(one.to_be_signed, AUTHORITY.signer).public_bytes(Encoding.DER)
+    with pytest.raises(StationError, match="device device2: a certificate was signed that the ledger did not prepare"):
+        ledger.record_all([Signed(one, der), Signed(two, der)], at=NOW)
+    assert ledger.connection.execute("SELECT count(*) FROM certificate").fetchone() == (0,)
+
+
+def test_a_serial_number_that_repeats_itself_stops_the_station(ledger: Ledger) -> None:
+    drawn = draft(ask(), AUTHORITY.template, profile=PROFILE, now=NOW, serial=77)
+    ledger.prepare(drawn, at=NOW)
+    again = draft(ask(DeviceId("device2")), AUTHORITY.template, profile=PROFILE, now=NOW, serial=77)
+    with pytest.raises(StationError, match="device device2: serial number 4d of line-a is taken"):
+        ledger.prepare(again, at=NOW)
+
+
+def test_a_registration_is_a_step_of_its_own_in_each_cluster(ledger: Ledger) -> None:
+    identity = issued(ledger, ask())
+    ledger.deliver(identity, at=NOW)
+    for cluster in ("us1", "eu1", "us1"):
+        ledger.register(identity, cluster, at=NOW)
+    (history,) = read_history(ledger, DEVICE)
+    assert [(event.step, event.note) for event in history.events[3:]] == [
+        ("delivered", ""),
+        ("registered", "eu1"),
+        ("registered", "us1"),
+    ]
+
+
+def test_the_log_is_emptied_when_it_has_grown_and_nothing_is_lost(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "ENTRIES_BEFORE_REST", 6)
+    size = (tmp_path / "ledger.db").stat().st_size
+    for number in range(10):
+        ledger.deliver(issued(ledger, ask(DeviceId(f"device{number}"))), at=NOW)
+    assert (tmp_path / "ledger.db").stat().st_size > size
+    assert count_pending(ledger, "m") == 10
+
+
+def test_a_failing_disk_names_the_device_and_leaves_nothing(ledger: Ledger) -> None:
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
+    asked = [intend(ask(DeviceId(f"device{number}"))) for number in range(50)]
+    said = "50 devices, device0 to device49: the ledger failed .database or disk is full"
+    with pytest.raises(StationError, match=said):
+        ledger.prepare_all(asked, at=NOW)
+    assert ledger.connection.execute("SELECT count(*) FROM issuance").fetchone() == (0,)
 
 
 def test_a_certificate_nobody_prepared_is_not_recorded(ledger: Ledger) -> None:

@@ -1,0 +1,140 @@
+"""`python -m provisioning audit`: prove a ledger, or say what is wrong with it."""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from provisioning.algorithm import PublicKey, public_key_der
+from provisioning.audit.audit import SAMPLED_SHARE, Question, Report, certificates_in
+from provisioning.audit.audit import audit as audit_ledger
+from provisioning.audit.segment import Sample
+from provisioning.commands.options import AsJson, Factory, Stack, now
+from provisioning.commands.telling import FAILED, errors_told, tell, tell_error
+from provisioning.errors import RefusedError
+from provisioning.ledger.times import from_microseconds
+from stacks.environment import AuthorityKey
+from stacks.load import AUTHORITIES, load_environment
+
+_SHOWN = 100
+"""Findings for people; --json has all."""
+
+
+def audit(
+    *,
+    stack: Stack,
+    factory: Factory,
+    authorities: Annotated[
+        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
+    ] = None,
+    station: Annotated[
+        list[Path] | None,
+        typer.Option(help="A station's public key or certificate (PEM) that you trust; once each. Default: any key."),
+    ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Verify the signature of every certificate, not of a random sample.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    as_json: AsJson = False,
+) -> None:
+    """Prove chain, seals, certificates and counts; exit 1 with every finding named. It only reads."""
+    with errors_told():
+        environment = load_environment(stack, today=None)
+        share = 1 if deep else SAMPLED_SHARE
+        question = Question(
+            factory=factory,
+            environment=environment.name,
+            certificates=certificates_in(authorities or AUTHORITIES / stack),
+            vendors=frozenset(
+                name for name, each in environment.authorities.items() if each.key is AuthorityKey.VENDOR
+            ),
+            stations=frozenset(_station_key(path) for path in station or ()),
+            sample=Sample(share=share, offset=secrets.randbelow(share)),
+            now=now(),
+        )
+        started = time.monotonic()
+        with _progress() as progress:
+            bar = progress.add_task("auditing")
+            report = audit_ledger(
+                question, jobs=jobs, progress=lambda done, total: progress.update(bar, completed=done, total=total)
+            )
+        seconds = time.monotonic() - started
+    _tell(report, seconds, is_deep=deep, as_json=as_json)
+    if report.findings:
+        raise typer.Exit(FAILED)
+
+
+def _tell(report: Report, seconds: float, *, is_deep: bool, as_json: bool) -> None:
+    if as_json:
+        findings = [finding.as_json() for finding in report.findings]
+        typer.echo(json.dumps({**_facts(report, seconds, is_deep=is_deep), "findings": findings}))
+        return
+    tell(_facts(report, seconds, is_deep=is_deep), as_json=False)
+    for finding in report.findings[:_SHOWN]:
+        tell_error(RefusedError(f"{finding.kind}: {finding.text}"))
+    if len(report.findings) > _SHOWN:
+        tell_error(RefusedError(f"{len(report.findings)} findings in all; --json names every one"))
+
+
+def _facts(report: Report, seconds: float, *, is_deep: bool) -> dict[str, object]:
+    last = report.sealed.last
+    return {
+        "identities": report.identities,
+        "entries": report.entries,
+        "head": report.head.hash.hex(),
+        "seals": report.sealed.seals,
+        "sealed_until": None if last is None else from_microseconds(last.at).isoformat(),
+        "stations": sorted(_digest(key) for key in report.sealed.stations),
+        "unsealed_entries": report.unsealed,
+        "proven": "every entry, every certificate byte for byte, " + _signatures(report, is_deep=is_deep),
+        "verified_signatures": report.verified,
+        "seconds": round(seconds, 2),
+        "identities_per_second": round(report.identities / seconds) if seconds else 0,
+        "found": len(report.findings),
+    }
+
+
+def _signatures(report: Report, *, is_deep: bool) -> str:
+    return "every signature" if is_deep else f"{report.verified} signatures drawn at random (--deep: all)"
+
+
+def _progress() -> Progress:
+    """On a terminal; elsewhere the result speaks."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _station_key(path: Path) -> bytes:
+    """The public key in a file, by itself or in a certificate."""
+    try:
+        pem = path.read_bytes()
+        key = x509.load_pem_x509_certificate(pem).public_key() if b"CERTIFICATE" in pem else load_pem_public_key(pem)
+    except (OSError, ValueError) as error:
+        raise RefusedError(
+            f"--station: {path} is no public key and no certificate in PEM ({error}); give the station.pub.pem that "
+            f"the station made on its first day"
+        ) from error
+    if not isinstance(key, PublicKey):
+        raise RefusedError(f"--station: {path} holds a key of a type that no station has; give its station.pub.pem")
+    return public_key_der(key)
+
+
+def _digest(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()
