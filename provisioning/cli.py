@@ -11,6 +11,7 @@ from provisioning.commands.ledger import commands as ledger_commands
 from provisioning.commands.profiles import commands as profiles_commands
 from provisioning.commands.revoke import revoke
 from provisioning.commands.serve import serve
+from provisioning.commands.station import commands as station_commands
 from provisioning.commands.sync import sync
 
 app = typer.Typer(
@@ -23,3 +24,4 @@ for _command in (ceremony, issue, import_elements, sync, revoke, crl, serve, aud
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")
+app.add_typer(station_commands, name="station")

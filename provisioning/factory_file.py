@@ -170,11 +170,22 @@ class FactoryFile(Frozen):
     gateway: Gateway | None = None
     """Absent where no device may be redirected to a gateway on a desk."""
 
-    def lines_of(self, authority: str) -> dict[str, Line]:
-        """The lines an authority signs for."""
-        return {name: line for name, line in self.lines.items() if line.authority == authority}
+    def signer(self, name: str) -> Authority | Station:
+        """What stands of an authority or a station."""
+        return self.stations[name] if name in self.stations else self.authorities[name]
 
-    def models_of(self, authority: str) -> tuple[str, ...]:
-        """The models an authority may sign for, in the file's order."""
-        made = {model for line in self.lines_of(authority).values() for model in line.models}
+    def issuer_of(self, signer: str) -> str:
+        """Who certifies an authority or a station: `root`, or the authority of the station's line."""
+        station = self.stations.get(signer)
+        return "root" if station is None else self.lines[station.line].authority
+
+    def lines_of(self, signer: str) -> dict[str, Line]:
+        """The lines that an authority or a station signs for."""
+        if (station := self.stations.get(signer)) is not None:
+            return {station.line: self.lines[station.line]}
+        return {name: line for name, line in self.lines.items() if line.authority == signer}
+
+    def models_of(self, signer: str) -> tuple[str, ...]:
+        """The models that an authority or a station may sign for, in the file's order."""
+        made = {model for line in self.lines_of(signer).values() for model in line.models}
         return tuple(model for model in self.models if model in made)

@@ -1,6 +1,6 @@
 """Write the connection bundle of an identity: what leaves the factory inside the device."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,13 +35,16 @@ def check_folder(folder: Path, device: DeviceId) -> None:
 def bundle_files(
     identity: Identity,
     *,
-    issuer: x509.Certificate,
+    issuers: Sequence[x509.Certificate],
     domain: str,
     reconnect_window: timedelta,
     trust_anchors: bytes,
 ) -> dict[str, bytes]:
-    """The bundle's files in the order they are written: `bundle.json` last, so where it stands, all stand."""
-    chain = identity.certificate.public_bytes(Encoding.PEM) + issuer.public_bytes(Encoding.PEM)
+    """The bundle's files in the order they are written: `bundle.json` last, so where it stands, all stand.
+
+    `issuers`: who signed the device, and who signed that one, up to the root, which is not among them.
+    """
+    chain = b"".join(each.public_bytes(Encoding.PEM) for each in (identity.certificate, *issuers))
     document = _document(identity, domain, reconnect_window)
     return {
         CHAIN_FILE: chain,

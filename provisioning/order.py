@@ -54,11 +54,12 @@ def checked_device(text: str) -> DeviceId:
 
 
 def _check_authority(factory: FactoryFile, name: str, model: str) -> None:
-    if name not in factory.authorities:
-        known = ", ".join(factory.authorities)
+    signers = (*factory.authorities, *factory.stations)
+    if name not in signers:
+        known = ", ".join(signers)
         raise RefusedError(f"--authority: factory {factory.environment} has no authority {name!r}; it has {known}")
     if model not in factory.models_of(name):
-        able = [authority for authority in factory.authorities if model in factory.models_of(authority)]
+        able = [signer for signer in signers if model in factory.models_of(signer)]
         raise RefusedError(
             f"--authority: no line of {name} makes model {model}; ask {' or '.join(able)}, or add the model to a line"
         )

@@ -103,6 +103,26 @@ def issuing_builder(
     return _authority(builder, path_length=path_length).add_extension(issuer_key_identifier(issuer), critical=False)
 
 
+def station_builder(
+    *,
+    name: x509.Name,
+    public_key: PublicKey,
+    signs: Validity,
+    issuer: x509.Certificate,
+    validity: Validity,
+    serial: int,
+) -> x509.CertificateBuilder:
+    """The intermediate of a station: devices below it, which are clients; its lease stands beside its life (ADR 10)."""
+    builder = _builder(subject=name, issuer=issuer.subject, public_key=public_key, validity=validity, serial=serial)
+    lease = x509.PrivateKeyUsagePeriod(signs.not_before.replace(tzinfo=None), signs.not_after.replace(tzinfo=None))
+    return (
+        _authority(builder, path_length=0)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(lease, critical=False)
+        .add_extension(issuer_key_identifier(issuer), critical=False)
+    )
+
+
 def device_builder(
     *,
     device: DeviceId,

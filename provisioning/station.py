@@ -8,7 +8,7 @@ The command `issue` and the station's API are both thin over it, so both say the
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from getpass import getpass
@@ -34,6 +34,7 @@ from provisioning.read_factory import factory_of
 from provisioning.request import Request
 from provisioning.serials import serials_of
 from provisioning.signer import Signer
+from provisioning.stations.right import check_leased, check_not_withdrawn, signing
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
 from stacks.environment import GATEWAY_AUTHORITY, CaCertificate, Environment
 from stacks.load import AUTHORITIES, find_ca_certificates
@@ -129,18 +130,18 @@ class Station:
         )
 
     def authority(self, name: str) -> IssuingAuthority:
-        """The authority, ready to sign now. Its signer is made once; dates are checked each time."""
-        found = self.certificates.get(name)
-        if found is None:
-            raise RefusedError(
-                f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
-                f"of certificates as --authorities"
-            )
+        """The authority or station, ready to sign now. Its signer is made once; dates are checked each time."""
+        certificate = self._certificate(name)
+        check_not_withdrawn(name, certificate, self.factory)
+        station = self.plan.stations.get(name)
+        if station is not None:
+            check_leased(name, station, certificate)
+        above = self._above(name)
         return IssuingAuthority.ready(
             name=name,
-            certificate=x509.load_pem_x509_certificate(found.pem.encode("ascii")),
+            certificate=certificate,
             signer=self._signer(name),
-            root=read_certificate(self.factory / ROOT_CERTIFICATE_FILE),
+            root=above[0] if above else read_certificate(self.factory / ROOT_CERTIFICATE_FILE),
             now=self.clock(),
         )
 
@@ -158,14 +159,15 @@ class Station:
         authority = self.authority(order.authority)
         with self._ledger() as ledger:
             known = ledger.find(request.device, request.key_hash, model=request.model, authority=request.authority)
-            identity = issue(
-                request,
-                authority,
-                ledger,
-                profile=order.profile,
-                clock=self.clock,
-                new_serial=serials_of(self.plan.authorities[order.authority].serials),
-            )
+            with self._right(order.authority, ledger, is_known=known is not None):
+                identity = issue(
+                    request,
+                    authority,
+                    ledger,
+                    profile=order.profile,
+                    clock=self.clock,
+                    new_serial=serials_of(self.plan.signer(order.authority).serials),
+                )
             files = self.bundle(identity, authority.certificate)
             hand_over(identity, files)
             ledger.deliver(identity, at=self.clock())
@@ -196,11 +198,30 @@ class Station:
         """The connection bundle of an identity: file name to content."""
         return bundle_files(
             identity,
-            issuer=issuer,
+            issuers=(issuer, *self._above(identity.authority)),
             domain=self.environment.domain,
             reconnect_window=self.environment.fleet.reconnect_window,
             trust_anchors=self.trust_anchors,
         )
+
+    def _right(self, signer: str, ledger: Ledger, *, is_known: bool) -> AbstractContextManager[None]:
+        """What a station's lease gives; whoever asks again for what stands needs none."""
+        if is_known:
+            return nullcontext()
+        return signing(self.plan, signer, ledger, self.factory, wanted=1, now=self.clock())
+
+    def _certificate(self, name: str) -> x509.Certificate:
+        found = self.certificates.get(name)
+        if found is None:
+            raise RefusedError(
+                f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
+                f"of certificates as --authorities"
+            )
+        return x509.load_pem_x509_certificate(found.pem.encode("ascii"))
+
+    def _above(self, name: str) -> tuple[x509.Certificate, ...]:
+        """The authority that certified a station; what stands above an authority is the root, which no device shows."""
+        return (self._certificate(self.plan.issuer_of(name)),) if name in self.plan.stations else ()
 
     def _signer(self, name: str) -> Signer:
         """Made once: opening a key file is slow on purpose, and a key in KMS is asked for over the network."""

@@ -1,4 +1,9 @@
-"""Whether a certificate that a vendor made may be a device's identity: our own rules, as far as others keep them."""
+"""Whether a certificate that a vendor made may be a device's identity.
+
+`provisioning.certificate_check` judges certificates that were made for us. Vendors keep fewer rules: Microchip's
+outlive their signer, Infineon's have serial numbers of 32 bits, Espressif's have no key identifiers, and none says that
+it is for clients alone. What a device's safety rests on is asked all the same.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.algorithm import KeyType
 from provisioning.authority import is_issued_by
+from provisioning.errors import RefusedError
+from provisioning.request import check_key, check_spelling
 
 MIN_SERIAL = 1
 MAX_SERIAL_BITS = 159
@@ -37,8 +44,13 @@ def authority_of(certificate: x509.Certificate, authorities: Mapping[str, x509.C
 def _check_itself(certificate: x509.Certificate, now: datetime) -> None:
     if certificate.version is not x509.Version.v3:
         raise ValueError("its certificate is of X.509 version 1, which AWS IoT does not take; ask for version 3")
-    if KeyType.of(certificate.public_key()) is None:
+    key_type = KeyType.of(certificate.public_key())
+    if key_type is None:
         raise ValueError(f"its key is none of {', '.join(KeyType)}; order parts with one of these")
+    try:
+        check_spelling(check_key(certificate.public_key(), key_type), certificate.tbs_certificate_bytes)
+    except RefusedError as error:
+        raise ValueError(str(error).replace("the request's", "its", 1)) from error
     if not 0 < certificate.serial_number.bit_length() <= MAX_SERIAL_BITS or certificate.serial_number < MIN_SERIAL:
         raise ValueError("its certificate's serial number is not positive and of at most 20 octets (RFC 5280)")
     if now < certificate.not_valid_before_utc:

@@ -28,6 +28,7 @@ from tests.provisioning.factory import Factory, Finished, provisioning
 from tests.provisioning.requests import name, p256, rsa_key
 from tests.provisioning.stack_files import with_authorities
 from tests.provisioning.vendors import NOW, Vendor, base64url, packed, usage
+from tests.provisioning.weak import roca_key
 
 VENDOR = Vendor()
 STRANGER = Vendor("Somebody Else")
@@ -234,6 +235,10 @@ BAD_CERTIFICATES: dict[str, tuple[Callable[[], x509.Certificate], str]] = {
     "an Ed25519 key": (
         lambda: certificate(public_key=ed25519.Ed25519PrivateKey.generate().public_key()),
         "its key is none of",
+    ),
+    "a key of Infineon's own flaw (ROCA)": (
+        lambda: certificate(public_key=roca_key().public_key()),
+        "its key is weak: it has",
     ),
     "not yet valid": (lambda: certificate(begins=timedelta(days=2)), "is valid from"),
     "over": (lambda: certificate(begins=timedelta(days=-9), lasts=timedelta(days=8)), "ended on"),

@@ -1,0 +1,74 @@
+"""Whether a station may sign now: its lease, its certificate, and that nobody has taken it back.
+
+One process of a station at a time counts and reserves, so a lease is never exceeded; who only asks again for what
+stands is not counted.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from provisioning.crl.withdrawn import read_withdrawn
+from provisioning.durable import PUBLIC
+from provisioning.errors import RefusedError
+from provisioning.factory_file import FactoryFile, Station
+from provisioning.lease import check_lease, lease_period
+from provisioning.ledger.ledger import Ledger
+
+
+@contextmanager
+def signing(
+    plan: FactoryFile, signer: str, ledger: Ledger, factory: Path, *, wanted: int, now: datetime
+) -> Iterator[None]:
+    """The right of `signer`, an authority or a station, to sign `wanted` more, held while they are reserved.
+
+    `RefusedError` says why there is none.
+    """
+    station = plan.stations.get(signer)
+    if station is None:
+        yield
+        return
+    descriptor = os.open(factory / f"{signer}.lock", os.O_RDWR | os.O_CREAT, PUBLIC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        check_lease(signer, station.lease, now=now, issued=issued_by(ledger, signer), wanted=wanted)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def issued_by(ledger: Ledger, signer: str) -> int:
+    """How many certificates this ledger has reserved with the signer's key."""
+    (count,) = ledger.connection.execute("SELECT count(*) FROM issuance WHERE authority = ?", (signer,)).fetchone()
+    return int(count)
+
+
+def check_not_withdrawn(name: str, certificate: x509.Certificate, factory: Path) -> None:
+    """Refuse to sign with what was taken back."""
+    for each in read_withdrawn(factory):
+        if each.name == name and int(each.serial, 16) == certificate.serial_number:
+            raise RefusedError(
+                f"{name}: was taken back on {each.at:%Y-%m-%d} ({each.reason}); it signs nothing any more: use another"
+            )
+
+
+def check_leased(name: str, station: Station, certificate: x509.Certificate) -> None:
+    """Refuse a lease in the factory file that is not the one in the station's certificate."""
+    begins, ends = lease_period(station.lease)
+    try:
+        period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod).value
+    except x509.ExtensionNotFound as error:
+        raise RefusedError(
+            f"station {name}: its certificate names no lease; certify it with `station certify`"
+        ) from error
+    stated = tuple(None if each is None else each.replace(tzinfo=UTC) for each in (period.not_before, period.not_after))
+    if stated != (begins, ends):
+        raise RefusedError(
+            f"station {name}: its certificate was leased from {stated[0]:%Y-%m-%d} to {stated[1]:%Y-%m-%d}, and the "
+            f"factory file says {station.lease.begins} to {station.lease.ends}; a new lease is a new name and a new key"
+        )
