@@ -3,6 +3,7 @@
 import csv
 import heapq
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
@@ -64,12 +65,16 @@ def read_rows(
                     row.append("")
                     yield line, fields(row)
                 elif row:
-                    problems.add(line, "", f"has {len(row)} fields, the header {width}", "give every column a field")
+                    column = header[len(row)] if len(row) < width else str(width + 1)
+                    rule = f"the row has {len(row)} of {width} fields"
+                    problems.add(line, column, rule, "give every column one field")
                 line = reader.line_num + 1
     except csv.Error as error:
-        problems.add(line, "", f"is not CSV ({error})", 'write quotes in a field twice, as "" (RFC 4180)')
+        line, column = _first_not_csv(path, line)
+        problems.add(line, str(column), f"is not CSV ({error})", 'write quotes in a field twice, as "" (RFC 4180)')
     except UnicodeDecodeError:
-        problems.add(_first_line_not_utf8(path), "", "is not UTF-8", "save the file as UTF-8")
+        line, column = _first_not_utf8(path)
+        problems.add(line, str(column), "is not UTF-8", "save the file as UTF-8")
     except OSError as error:
         raise RefusedError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from error
 
@@ -98,11 +103,38 @@ def _is_wrong(header: Sequence[str], required: Collection[str], optional: Collec
     return wrong
 
 
-def _first_line_not_utf8(path: Path) -> int:
+def _first_not_utf8(path: Path) -> tuple[int, int]:
+    """Line and byte, both from 1."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
-            except UnicodeDecodeError:
-                return number
-    return 0
+            except UnicodeDecodeError as error:
+                return number, error.start + 1
+    return 0, 0
+
+
+def _first_not_csv(path: Path, line: int) -> tuple[int, int]:
+    """Line and character, both from 1, where the row that begins in `line` breaks RFC 4180.
+
+    After a closing quote comes a comma or the end; an open field, or a too long one, is told where it begins.
+    """
+    place = field = (line, 1)
+    is_quoted = is_closed = False
+    length = 0
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        for number, text in enumerate(islice(file, line - 1, None), line):
+            for column, character in enumerate(text, 1):
+                place = number, column
+                if character == '"' and (is_quoted or is_closed or place == field):
+                    is_closed, is_quoted = is_quoted, not is_quoted
+                elif not is_quoted and character in ",\r\n":
+                    field, is_closed, length = (number, column + 1), False, 0
+                elif is_closed:
+                    return place
+                length += 1
+                if length > csv.field_size_limit():
+                    return field
+            if not is_quoted:
+                break
+    return field
