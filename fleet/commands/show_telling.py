@@ -50,7 +50,7 @@ def tell_history(lines: Sequence[Mapping[str, str]]) -> None:
     if not lines:
         typer.echo("history: it never had a route of its own")
         return
-    columns = ("revision", "changed", "by", "kind", "target", "expires", "state", "reason", "plan")
+    columns = ("revision", "changed", "by", "kind", "target", "expires", "state", "reason", "approved by", "plan")
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for line in lines:
         table.add_row(*(Text(line[column]) for column in columns))

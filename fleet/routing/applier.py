@@ -274,6 +274,7 @@ def _route(plan: Plan, change: Change, holder: str, now: datetime) -> Route:
         changed_by=holder,
         changed_at=now,
         plan=plan.digest,
+        approved_by=plan.header.approved_by,
     )
 
 

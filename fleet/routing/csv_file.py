@@ -70,11 +70,11 @@ def read_rows(
                     problems.add(line, column, rule, "give every column one field")
                 line = reader.line_num + 1
     except csv.Error as error:
-        line, column = _first_not_csv(path, line)
-        problems.add(line, str(column), f"is not CSV ({error})", 'write quotes in a field twice, as "" (RFC 4180)')
+        line, place = _first_not_csv(path, line)
+        problems.add(line, str(place), f"is not CSV ({error})", 'write quotes in a field twice, as "" (RFC 4180)')
     except UnicodeDecodeError:
-        line, column = _first_not_utf8(path)
-        problems.add(line, str(column), "is not UTF-8", "save the file as UTF-8")
+        line, place = _first_not_utf8(path)
+        problems.add(line, str(place), "is not UTF-8", "save the file as UTF-8")
     except OSError as error:
         raise RefusedError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from error
 

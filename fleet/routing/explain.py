@@ -129,6 +129,7 @@ def revision_line(route: Route, project_domain: str) -> dict[str, str]:
         "state": str(route.state),
         "owner": route.owner,
         "reason": route.reason,
+        "approved by": route.approved_by,
         "plan": route.plan[:12],
         "record": describe([records], at=records.name) if records else "",
     }
@@ -151,6 +152,8 @@ def _route_reasons(route: Route, inspection: Inspection) -> tuple[str, ...]:
         f"changed by {route.changed_by} at {_time(route.changed_at)}, owner {route.owner}, plan {plan}",
         f"state: {route.state}" + (f" since {_time(route.state_since)}" if route.state_since else ""),
     ]
+    if route.approved_by:
+        said.append(f"approved by {route.approved_by}: its plan sends data out of its residency")
     if route.expires is not None:
         over = "EXPIRED" if route.expires <= inspection.now else "expires"
         said.append(f"{over} at {_time(route.expires)}, then returns to {route.returns_to}")

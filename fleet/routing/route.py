@@ -61,3 +61,5 @@ class Route:
     """The digest of the plan that made this revision."""
     state_since: datetime | None = None
     """When it came to that state, as `RouteTable.advance` was told; unknown while it is `pending`."""
+    approved_by: str = ""
+    """Who answered for that its plan sends data out of its residency; empty when nobody was asked."""

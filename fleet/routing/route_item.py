@@ -17,6 +17,9 @@ STANDING = 0
 LATEST = "latest"
 """In the item of a route as it stands: its revision."""
 
+APPROVED_BY = "approved_by"
+"""Only in the items of plans that somebody approved."""
+
 
 def standing_item(route: Route) -> dict[str, Any]:
     """The route as it stands. Only this item shows in the index of expiring routes."""
@@ -47,6 +50,7 @@ def read_route(item: Mapping[str, Any]) -> Route:
         changed_by=item["changed_by"]["S"],
         changed_at=datetime.fromisoformat(item["changed_at"]["S"]),
         plan=item["plan"]["S"],
+        approved_by=item[APPROVED_BY]["S"] if APPROVED_BY in item else "",
     )
 
 
@@ -68,6 +72,8 @@ def _item(route: Route, revision: int) -> dict[str, Any]:
         "changed_at": time_text(route.changed_at),
         "plan": route.plan,
     }
+    if route.approved_by:
+        texts[APPROVED_BY] = route.approved_by
     for name, moment in ((EXPIRES_KEY, route.expires), ("state_since", route.state_since)):
         if moment is not None:
             texts[name] = time_text(moment)

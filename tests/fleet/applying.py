@@ -105,7 +105,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.zone = MemoryZone(self.time, random.Random(7))  # noqa: S311 - simulated time, not secrets
-        self.plan = TextPlan.of(header(), self.changes)
+        self.plan = TextPlan.of(header(approved_by="the data officer"), self.changes)
         standing = [records for each in self.changes if (records := project(each.device, each.before, DOMAIN))]
         for start in range(0, len(standing), 1000):
             self.zone.change([Create(records) for records in standing[start : start + 1000]])
@@ -156,6 +156,7 @@ class World:
             route = history[-1]
             assert (route.target, route.plan, route.state) == (each.after, self.plan.digest, State.POINTED)
             assert (route.owner, route.reason, route.changed_by) == (each.owner, each.reason, "operator")
+            assert route.approved_by == self.plan.header.approved_by, "who answers for it is kept in the history"
 
 
 def _former(of: Change, revision: int, now: datetime) -> Route:

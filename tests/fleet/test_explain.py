@@ -130,6 +130,13 @@ def test_a_difference_within_one_ttl_of_a_change_is_told_as_lag(age: int, lags: 
     assert ("may lag by 60 s" in verdict) is lags
 
 
+def test_who_approved_that_data_leaves_its_residency_is_told_now_and_in_the_history() -> None:
+    its = route("d1", approved_by="the data officer")
+    assert "approved by the data officer: its plan sends data out of its residency" in told("d1", its=its).chain.why
+    assert revision_line(its, DOMAIN)["approved by"] == "the data officer"
+    assert "approved" not in str(told("d1", its=route("d1")).chain)
+
+
 def test_a_line_of_history_has_its_record() -> None:
     line = revision_line(route("d1"), DOMAIN)
     assert (line["revision"], line["target"]) == ("3", "us1")

@@ -86,7 +86,13 @@ def table(request: pytest.FixtureRequest) -> Iterator[RouteTable]:
 
 def test_a_route_is_read_back_as_it_was_written(table: RouteTable) -> None:
     debug = route(fresh_device(), kind=Kind.DEBUG, expires=NOW + timedelta(hours=4), returns_to=US1)
-    address = route(fresh_device(), target=Target.parse("2001:db8::7"), state=State.POINTED, state_since=NOW)
+    address = route(
+        fresh_device(),
+        target=Target.parse("2001:db8::7"),
+        state=State.POINTED,
+        state_since=NOW,
+        approved_by="the data officer",
+    )
     table.write([debug, address])
     unknown = fresh_device()
     assert table.read([debug.device, address.device, unknown]) == {debug.device: debug, address.device: address}
