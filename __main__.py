@@ -138,6 +138,7 @@ pulumi.export("zone_id", routing.zone_id)
 pulumi.export("name_servers", routing.name_servers)
 pulumi.export("routing", {"route_table": routes.table_name, **routing_outputs(environment)})
 pulumi.export("device_policy_name", naming.name("device"))
+pulumi.export("device_group_name", naming.name("devices"))
 pulumi.export(
     "clusters",
     {name: cluster | {"alarm_topic_arn": monitoring.topic_arns[name]} for name, cluster in clusters.items()},

@@ -25,21 +25,35 @@ class DeviceAccessArgs:
 
 
 class DeviceAccess(pulumi.ComponentResource):
-    """The IoT policy of devices, and a thing type per hardware model."""
+    """The IoT policy of devices, a group of things that carries it, and a thing type per hardware model."""
 
     policy_name: str
+    group_name: str
 
     def __init__(self, name: str, args: DeviceAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("flotilla:index:DeviceAccess", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         self.policy_name = args.naming.name("device")
-        aws.iot.Policy(
+        self.group_name = args.naming.name("devices")
+        policy = aws.iot.Policy(
             f"{name}-policy",
             name=self.policy_name,
             policy=policy_text(device_policy, region=args.region, account_id=args.naming.account_id),
             region=args.region,
             tags=args.naming.tags(name),
             opts=child,
+        )
+        group = aws.iot.ThingGroup(
+            f"{name}-group",
+            name=self.group_name,
+            properties=aws.iot.ThingGroupPropertiesArgs(description="Devices registered ahead of their first connect"),
+            region=args.region,
+            tags=args.naming.tags(name),
+            opts=child,
+        )
+        # One policy for the group saves whoever registers a device the slowest call of all.
+        aws.iot.PolicyAttachment(
+            f"{name}-group-policy", policy=policy.name, target=group.arn, region=args.region, opts=child
         )
         for model, hardware in args.models.items():
             aws.iot.ThingType(
@@ -53,4 +67,4 @@ class DeviceAccess(pulumi.ComponentResource):
                 tags=args.naming.tags(name),
                 opts=child,
             )
-        self.register_outputs({"policy_name": self.policy_name})
+        self.register_outputs({"policy_name": self.policy_name, "group_name": self.group_name})

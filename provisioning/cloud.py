@@ -25,6 +25,14 @@ CONFIG = Config(
 """Every call made with it is harmless to repeat. Times in seconds; five attempts with the standard mode's backoff take
 about a minute at worst, after which a person should see the error."""
 
+ONCE = Config(
+    retries={"mode": "standard", "total_max_attempts": 1},
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=32,
+)
+"""One attempt a call, for whoever keeps a pace of their own and must know of every attempt. Times in seconds."""
+
 
 @dataclass(frozen=True)
 class Cloud:
@@ -44,6 +52,10 @@ class Cloud:
     def iot(self, region: str) -> "IoTClient":
         """Certificates."""
         return self.session.client("iot", region_name=region, config=CONFIG)
+
+    def iot_once(self, region: str) -> "IoTClient":
+        """Certificates and things, every call one attempt."""
+        return self.session.client("iot", region_name=region, config=ONCE)
 
     def iot_data(self, region: str) -> "IoTDataPlaneClient":
         """Live sessions."""

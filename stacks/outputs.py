@@ -113,6 +113,8 @@ class Outputs(_Typed):
     routing: RoutingOutputs
     device_policy_name: str
     """The IoT policy of devices, the same name in every cluster region."""
+    device_group_name: str = ""
+    """The thing group that carries that policy, likewise; empty in a deployment older than the group."""
     clusters: dict[str, ClusterOutputs]
     authorities: dict[str, AuthorityOutputs]
     authorities_without_certificate: dict[str, str]

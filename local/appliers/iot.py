@@ -133,6 +133,34 @@ def _delete_thing_type(request: Request, former: Answer) -> None:
     gone(lambda: iot.delete_thing_type(thingTypeName=former.id))
 
 
+def _create_group(request: Request) -> Answer:
+    name = request.physical_name()
+    description = request.inputs.get("properties", {}).get("description")
+    created = request.client("iot").create_thing_group(
+        thingGroupName=name,
+        thingGroupProperties={"thingGroupDescription": description} if description else {},
+        **({"tags": request.tags} if request.tags else {}),
+    )
+    return Answer(name, {"arn": created["thingGroupArn"], "name": name})
+
+
+def _delete_group(request: Request, former: Answer) -> None:
+    gone(lambda: request.client("iot").delete_thing_group(thingGroupName=former.id))
+
+
+def _attach_policy(request: Request) -> Answer:
+    policy, target = request.inputs["policy"], request.inputs["target"]
+    request.client("iot").attach_policy(policyName=policy, target=target)
+    is_group = ":thinggroup/" in target
+    gaps = ("a thing group's policy: stored, and not asked when a device connects",) if is_group else ()
+    return Answer(f"{policy}|{target}", {}, gaps)
+
+
+def _detach_policy(request: Request, former: Answer) -> None:
+    policy, _, target = former.id.partition("|")
+    gone(lambda: request.client("iot").detach_policy(policyName=policy, target=target))
+
+
 APPLIERS = {
     "aws:iot/caCertificate:CaCertificate": Applier(
         _register_ca,
@@ -147,5 +175,7 @@ APPLIERS = {
         fixed=("name", "domainName", "serverCertificateArns", "serviceType", "region"),
     ),
     "aws:iot/policy:Policy": Applier(_create_policy, _delete_policy, _update_policy),
+    "aws:iot/policyAttachment:PolicyAttachment": Applier(_attach_policy, _detach_policy),
+    "aws:iot/thingGroup:ThingGroup": Applier(_create_group, _delete_group),
     "aws:iot/thingType:ThingType": Applier(_create_thing_type, _delete_thing_type),
 }

@@ -1,5 +1,8 @@
 """Carry out what clusters must be told, with progress, and tell people how each took it."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
 import typer
 
 from provisioning.cloud import Cloud
@@ -9,6 +12,8 @@ from provisioning.commands.telling import FAILED, RowTeller, tell_error
 from provisioning.errors import CloudError
 from provisioning.ledger.ledger import Ledger
 from provisioning.manifest import Upload
+from provisioning.registry.eager import Registered, Registration, register
+from provisioning.registry.enrol import Enrolment
 from provisioning.signed_entry import Voucher
 from provisioning.sync import Task, Told, sync
 
@@ -16,24 +21,32 @@ MAX_DIFFERENCES = 20
 """So many are spelled out; of more, their number is said."""
 
 
-def tell_clusters(ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, *, as_json: bool) -> None:
+@dataclass(frozen=True)
+class Ahead:
+    """What is registered ahead of the first connect, once the manifests know it."""
+
+    planned: tuple[Registration, ...]
+    quotas: Mapping[str, float]
+
+
+def tell_clusters(
+    ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, *, as_json: bool, ahead: Ahead | None = None
+) -> None:
     """Do the tasks and show every identity's result; exits 1 when a cluster failed or differs."""
     errors: list[CloudError] = []
     differences = 0
+    total = sum(task.count for task in tasks) + sum(each.count for each in (ahead.planned if ahead else ()))
     with (
-        counted("telling the clusters", sum(task.count for task in tasks)) as advance,
+        counted("telling the clusters", total) as advance,
         RowTeller("told", as_json=as_json, summed_up_by=("cluster", "manifest", "certificate")) as teller,
     ):
-        for result in sync(tasks, ledger, Cloud.from_environment(), voucher, clock=now):
-            if isinstance(result, CloudError):
-                errors.append(result)
-                continue
+        for result in _results(ledger, tasks, voucher, ahead, errors):
             teller.tell(_row(result))
             advance(1)
-            if result.upload is Upload.DIFFERS:
+            if (difference := _difference(result)) is not None:
                 differences += 1
                 if differences <= MAX_DIFFERENCES:
-                    errors.append(CloudError(_difference(result)))
+                    errors.append(CloudError(difference))
     for error in errors:
         tell_error(error)
     if differences > MAX_DIFFERENCES:
@@ -42,20 +55,44 @@ def tell_clusters(ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, *, 
         raise typer.Exit(FAILED)
 
 
-def _row(told: Told) -> dict[str, str]:
-    return {
-        "cluster": told.cluster,
-        "device": told.device,
-        "fingerprint": told.fingerprint,
-        "manifest": told.upload,
-        "certificate": _certificate(told),
-    }
+def _results(
+    ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, ahead: Ahead | None, errors: list[CloudError]
+) -> Iterator[Told | Registered]:
+    """The manifests first, and registrations only when every manifest knows; errors are put aside."""
+    cloud = Cloud.from_environment()
+    for told in sync(tasks, ledger, cloud, voucher, clock=now):
+        if isinstance(told, CloudError):
+            errors.append(told)
+        else:
+            yield told
+    if ahead is None:
+        return
+    if errors:
+        errors.append(CloudError("nothing was registered ahead: the manifests must know first; run this again"))
+        return
+    for registered in register(ahead.planned, ledger, cloud, quotas=ahead.quotas, clock=now):
+        if isinstance(registered, CloudError):
+            errors.append(registered)
+        else:
+            yield registered
 
 
-def _difference(told: Told) -> str:
+def _row(result: Told | Registered) -> dict[str, str]:
+    row = {"cluster": result.cluster, "device": result.device, "fingerprint": result.fingerprint}
+    if isinstance(result, Registered):
+        return {**row, "manifest": "", "certificate": result.enrolled.outcome}
+    return {**row, "manifest": result.upload, "certificate": _certificate(result)}
+
+
+def _difference(result: Told | Registered) -> str | None:
+    place = f"cluster {result.cluster}, device {result.device}"
+    if isinstance(result, Registered):
+        return f"{place}: {result.enrolled.detail}" if result.enrolled.outcome is Enrolment.DIFFERS else None
+    if result.upload is not Upload.DIFFERS:
+        return None
     return (
-        f"cluster {told.cluster}, device {told.device}: the manifest holds something else for this certificate and "
-        f"keeps it; compare the item {told.fingerprint} with `ledger show`, and revoke the device if nobody knows why"
+        f"{place}: the manifest holds something else for this certificate and keeps it; compare the item "
+        f"{result.fingerprint} with `ledger show`, and revoke the device if nobody knows why"
     )
 
 

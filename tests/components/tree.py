@@ -63,9 +63,9 @@ def takes(resource: Registration, argument: str) -> bool:
 
 
 def policy_documents(resource: Registration) -> Iterator[dict[str, Any]]:
-    """Every policy document among the inputs."""
+    """Every policy document among the inputs; an attachment only names a policy of AWS IoT."""
     for name in POLICY_INPUTS:
-        if name in resource.inputs:
+        if name in resource.inputs and resource.type != "aws:iot/policyAttachment:PolicyAttachment":
             yield json.loads(resource.inputs[name])
 
 

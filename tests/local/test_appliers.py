@@ -52,6 +52,7 @@ def test_only_what_the_emulator_lacks_is_told_as_not_emulated(dev_desk: Deployme
     gaps = {gap.rpartition(": ")[0] for component in dev_desk.components for gap in component.gaps}
     assert gaps == {
         "IoT logging options",
+        "a thing group's policy",
         f"replication to flotilla-dev-us-east-1-firmware-{ACCOUNT}: it is in another region, so in another cell",
         "TLS to AWS endpoints",
         "the condition cloudwatch:namespace of cloudwatch:PutMetricData",
