@@ -9,7 +9,10 @@ from provisioning.commands.import_elements import import_elements
 from provisioning.commands.issue import issue
 from provisioning.commands.ledger import commands as ledger_commands
 from provisioning.commands.profiles import commands as profiles_commands
+from provisioning.commands.retire import retire
+from provisioning.commands.revocation import commands as revocation_commands
 from provisioning.commands.revoke import revoke
+from provisioning.commands.rotate import rotate
 from provisioning.commands.serve import serve
 from provisioning.commands.station import commands as station_commands
 from provisioning.commands.sync import sync
@@ -20,8 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke, crl, serve, audit):
+for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate, crl, serve, audit):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")
 app.add_typer(station_commands, name="station")
+app.add_typer(revocation_commands, name="revocation")

@@ -26,6 +26,21 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def moment(option: str, text: str | None) -> datetime | None:
+    """The past moment that an option says, in UTC; None when nobody said one."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RefusedError(f"{option}: {text!r} is no moment; write one such as 2026-11-20T08:00:00Z") from error
+    if found.tzinfo is None:
+        raise RefusedError(f"{option}: {text!r} says no time zone; write Z at its end for UTC")
+    if found > now():
+        raise RefusedError(f"{option}: {text} is yet to come; write when it was")
+    return found.astimezone(UTC)
+
+
 def outputs_of(stack: str, path: Path) -> Outputs:
     """The outputs in `path`, which must be of this stack."""
     outputs = read_outputs(path)

@@ -27,7 +27,7 @@ from provisioning.serials import serials_of
 from provisioning.signer import Signer
 from provisioning.stations.certify import Desk, certify_station
 from provisioning.stations.request import check_request, make_request, station_name
-from provisioning.stations.right import issued_by
+from provisioning.stations.right import check_not_withdrawn, issued_by
 from stacks.environment import AuthorityKey
 from stacks.load import AUTHORITIES, find_ca_certificates
 
@@ -86,9 +86,11 @@ def certify(
         folder = authorities or AUTHORITIES / stack
         issuer = plan.issuer_of(name)
         certificates = find_ca_certificates(environment, folder, today=now().date())
+        authority = open_authority(environment, issuer, factory, certificates, outputs)
+        check_not_withdrawn(issuer, authority.certificate, factory)
         desk = Desk(
             plan=plan,
-            authority=open_authority(environment, issuer, factory, certificates, outputs),
+            authority=authority,
             factory=factory,
             out=out or folder,
             now=now(),
