@@ -48,7 +48,7 @@ check: setup functions ## ruff, mypy, import layers, plans up to date
 plan: setup ## render every stack to its committed plan, without credentials
 	@$(BIN)/python -m local plan
 
-bench: setup functions ## the benchmarks, as ratios; also build/bench.json
+bench: setup functions judges ## the benchmarks, as ratios; also build/bench.json
 	@$(BIN)/python -m benchmarks
 
 clean: down ## remove what was built

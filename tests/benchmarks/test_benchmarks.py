@@ -1,6 +1,7 @@
 import io
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from rich.console import Console
 
 from benchmarks.__main__ import report
 from benchmarks.batches import naive, reference_batch
-from benchmarks.issuing import parse_limit
+from benchmarks.issuing import Limit, Work, checked, parse_speed
 from benchmarks.measure import Result, compared, rate
 from benchmarks.outages import POLICIES, looped, modelled
+from benchmarks.peers import counted_rate
 from benchmarks.planning import FEW, measure
 from benchmarks.revoking import measure as measure_list
 from fleet.outage.simulation import Outage
@@ -40,9 +42,21 @@ def test_a_ratio_compares_with_what_was_measured_beside_it() -> None:
 def test_the_limit_is_one_verification_and_one_signature() -> None:
     told = "                              sign    verify    sign/s verify/s\n"
     told += " 256 bits ecdsa (nistp256)   0.0000s   0.0001s  30000.0  10000.0\n"
-    assert parse_limit(told) == pytest.approx(7500)
+    signs, verifies = parse_speed(told)
+    limit = Limit(signs=signs, verifies=verifies, generates=60000.0)
+    assert limit.of_requests == pytest.approx(7500)
+    assert limit.of_generated == pytest.approx(20000)
     with pytest.raises(ValueError, match="told nothing"):
-        parse_limit("")
+        parse_speed("")
+
+
+def test_a_program_that_made_too_few_certificates_is_not_measured() -> None:
+    work = Work.made(datetime(2026, 11, 25, tzinfo=UTC))
+    made = work.certificates([checked(*each) for each in work.requests[:3]])
+    assert counted_rate(3, made, 2.0) == 1.5
+    for wrong in (made[:2], [*made[:2], made[0]]):
+        with pytest.raises(ValueError, match="2 certificates were made of 3 requests"):
+            counted_rate(3, wrong, 2.0)
 
 
 def test_both_formats_carry_the_same_measurements() -> None:
