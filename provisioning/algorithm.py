@@ -1,7 +1,7 @@
 """Keys and signatures by name: what a factory file writes, what a certificate carries, what AWS and an HSM call it.
 
 A name that stands here is one that every judge of ours, AWS IoT and our brokers accept. Another algorithm is a line in
-each table (docs/adr/0012).
+each table (docs/adr/0011).
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from protocol.hostnames import device_hostname
 from provisioning.der import OCTET_STRING, element, sequence
 
 HARDWARE_MODULE_NAME = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.4")
-"""RFC 4108, section 5: id-on-hardwareModuleName, the name that IEEE 802.1AR, section 8.10.4, has for a device."""
+"""RFC 4108, section 5: id-on-hardwareModuleName, the name that IEEE 802.1AR has for a device."""
 
 _DNS_NAME = 0x82
 """GeneralName, [2] IMPLICIT IA5String."""
