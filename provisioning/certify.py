@@ -4,6 +4,7 @@ The ledger keeps the first result before the second step begins, so a rerun sign
 """
 
 from binascii import b2a_base64
+from collections.abc import Callable
 from functools import cache
 
 from cryptography import x509
@@ -38,12 +39,22 @@ def signed(tbs: bytes, signer: Signer) -> bytes:
     show at the customer's. A key in this process signs with the library that would verify it, and is trusted; whether
     it is the certificate's key was asked by `IssuingAuthority.ready`.
     """
+    return signing(signer)(tbs)
+
+
+def signing(signer: Signer) -> Callable[[bytes], bytes]:
+    """`signed` for many: what is asked of the signer's key is asked once."""
     public_key = signer.public_key()
     algorithm = Algorithm.of(public_key)
-    signature = signer.sign(tbs)
-    if type(signer) is not FileSigner and not algorithm.is_signature(signature, tbs, public_key):
-        raise StationError("the signer gave a signature that its public key does not verify; try again")
-    return sequence(tbs, algorithm.identifier, bit_string(signature))
+    is_trusted = type(signer) is FileSigner
+
+    def sign(tbs: bytes) -> bytes:
+        signature = signer.sign(tbs)
+        if not is_trusted and not algorithm.is_signature(signature, tbs, public_key):
+            raise StationError("the signer gave a signature that its public key does not verify; try again")
+        return sequence(tbs, algorithm.identifier, bit_string(signature))
+
+    return sign
 
 
 def pem_of(der: bytes) -> bytes:

@@ -43,12 +43,17 @@ def issue(
 
 def _sign(prepared: Prepared, authority: IssuingAuthority, ledger: Ledger, clock: Callable[[], datetime]) -> Identity:
     certificate = certify(prepared.to_be_signed, authority.signer)
+    check_chain(certificate, authority)
+    return ledger.record(prepared, certificate, at=clock())
+
+
+def check_chain(certificate: x509.Certificate, authority: IssuingAuthority) -> None:
+    """Refuse what was prepared when the authority had another certificate."""
     if not _fits(certificate, authority.certificate):
         raise StationError(
             f"what was prepared names another issuer than authority {authority.name} is now; "
             f"revoke the device, and issue it again with a new key"
         )
-    return ledger.record(prepared, certificate, at=clock())
 
 
 def _fits(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

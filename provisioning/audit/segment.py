@@ -31,9 +31,9 @@ FROM certificate LEFT JOIN issuance ON issuance.number = certificate.issuance
 WHERE certificate.number BETWEEN ? AND ?
 """
 _STEPS = """
-SELECT step.number, step, step.issuance, device, certificate.number
-FROM step LEFT JOIN issuance ON issuance.number = step.issuance
-LEFT JOIN certificate ON certificate.issuance = step.issuance WHERE step.number BETWEEN ? AND ?
+SELECT step.number, step, step.issuance, through, device, (SELECT count(*) FROM certificate
+    WHERE certificate.issuance BETWEEN step.issuance AND through AND certificate.number < step.number)
+FROM step LEFT JOIN issuance ON issuance.number = step.issuance WHERE step.number BETWEEN ? AND ?
 """
 
 
@@ -165,12 +165,14 @@ def _before(connection: sqlite3.Connection, first: int) -> tuple[bytes | None, i
 
 def _steps(connection: sqlite3.Connection, segment: Segment) -> Iterator[Finding]:
     """A step belongs to an issuance before it, and handing over to a certificate before it."""
-    for number, step, issuance, device, certificate in connection.execute(_STEPS, (segment.first, segment.last)):
+    steps = connection.execute(_STEPS, (segment.first, segment.last))
+    for number, step, issuance, through, device, certificates in steps:
         if device is None:
             text = f"entry {number} ({step}) is of issuance {issuance}, which is not there"
             yield Finding(kind=Kind.GAP, number=number, text=text)
-        elif step in ("delivered", "registered") and (certificate is None or certificate > number):
-            text = f"device {device}: {step} (entry {number}) before it was signed"
+        elif step in ("delivered", "registered") and certificates != through - issuance + 1:
+            others = f" and up to {through - issuance} after it" if through > issuance else ""
+            text = f"device {device}{others}: {step} (entry {number}) before it was signed"
             yield Finding(kind=Kind.CERTIFICATE, number=number, device=device, text=text)
 
 

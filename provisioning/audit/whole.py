@@ -26,7 +26,8 @@ WHERE issuance.number <= ?1 AND certificate.number IS NULL AND NOT {_ENDED}
 _NOT_DELIVERED = f"""
 SELECT certificate.number, device FROM certificate JOIN issuance ON issuance.number = certificate.issuance
 WHERE certificate.number <= ?1 AND NOT {_ENDED}
-AND NOT EXISTS (SELECT 1 FROM step WHERE step.issuance = issuance.number AND step = 'delivered')
+AND coalesce((SELECT through FROM step WHERE step = 'delivered' AND step.issuance <= issuance.number
+    ORDER BY step.issuance DESC LIMIT 1), 0) < issuance.number
 """  # noqa: S608  # our own text
 
 

@@ -6,15 +6,14 @@ environment.
 """
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cbor2
 
 Column = int | str | bytes
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The end of the chain: the number of its last entry, and that entry's hash."""
 
     number: int

@@ -8,7 +8,7 @@ from provisioning.ledger.rows import head_of
 _INSERT = {
     "issuance": "INSERT OR IGNORE INTO issuance VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "certificate": "INSERT OR IGNORE INTO certificate VALUES (?, ?, ?, ?, ?, ?)",
-    "step": "INSERT OR IGNORE INTO step VALUES (?, ?, ?, ?, ?, ?, ?)",
+    "step": "INSERT OR IGNORE INTO step VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     "seal": "INSERT OR IGNORE INTO seal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
 

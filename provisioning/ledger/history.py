@@ -1,10 +1,14 @@
 """The read side, for people and auditors: what the ledger knows of whom."""
 
 from protocol.device_id import DeviceId
+from provisioning.ledger.delivery import delivered_at
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Event, History, Step
 from provisioning.ledger.times import from_microseconds
 
+_AFTER = """
+SELECT step, at, place || note FROM step WHERE step IN ('registered', 'revoked', 'retired') AND issuance = ?
+"""
 _ORDER = {step: place for place, step in enumerate(Step)}
 
 
@@ -38,8 +42,11 @@ def _signing(prepared: int, signed: int | None) -> tuple[Event, ...]:
 
 
 def _after(ledger: Ledger, issuance: int) -> tuple[Event, ...]:
-    rows = ledger.connection.execute("SELECT step, at, place || note FROM step WHERE issuance = ?", (issuance,))
+    delivered = delivered_at(ledger.connection, issuance)
+    rows = ledger.connection.execute(_AFTER, (issuance,))
     events = [Event(step=Step(step), at=from_microseconds(at), note=note) for step, at, note in rows]
+    if delivered is not None:
+        events.append(Event(step=Step.DELIVERED, at=from_microseconds(delivered), note=""))
     return tuple(sorted(events, key=lambda event: (_ORDER[event.step], event.note)))
 
 

@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocol.device_id import DeviceId
 from provisioning.errors import RefusedError, StationError
+from provisioning.ledger.delivery import undelivered
 from provisioning.ledger.entries import Entries
 from provisioning.ledger.log import Log
 from provisioning.ledger.records import Identity, Intent, Prepared, Reason, Signed, Step
 from provisioning.ledger.rows import latest_of
 from provisioning.ledger.schema import open_connection
-from provisioning.ledger.signing import prepare, record
+from provisioning.ledger.signing import prepare, prepared_rows, record
 from provisioning.ledger.standing import standing_for
 from provisioning.ledger.times import as_microseconds
 
@@ -84,7 +85,8 @@ class Ledger:
         """`record` for many; `StationError`, and none is recorded, when one of them is not what was prepared."""
         moment = as_microseconds(at)
         with self.adding(_named([each.prepared.device for each in signed])) as entries:
-            return _each(signed, lambda each: record(self.connection, entries, each, moment))
+            prepared = prepared_rows(self.connection, [each.prepared.issuance for each in signed])
+            return _each(signed, lambda each: record(self.connection, entries, each, prepared, moment))
 
     def deliver(self, identity: Identity, *, at: datetime) -> None:
         """Note that the bundle is on the disk; `sync` uploads the identity from here on."""
@@ -94,14 +96,15 @@ class Ledger:
         """`deliver` for many."""
         moment = as_microseconds(at)
         with self.adding(_named([identity.device for identity in identities])) as entries:
-            for identity in identities:
-                entries.add("step", moment, identity.issuance, Step.DELIVERED.value, "", "")
+            for first, last in undelivered(self.connection, [identity.issuance for identity in identities]):
+                entries.add("step", moment, first, last, Step.DELIVERED.value, "", "")
         self.rest()
 
     def register(self, identity: Identity, cluster: str, *, at: datetime) -> None:
         """Note that `cluster` registered the identity before its device came."""
         with self.adding(f"device {identity.device}") as entries:
-            entries.add("step", as_microseconds(at), identity.issuance, Step.REGISTERED.value, cluster, "")
+            number = identity.issuance
+            entries.add("step", as_microseconds(at), number, number, Step.REGISTERED.value, cluster, "")
         self.rest()
 
     def revoke(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
@@ -141,7 +144,7 @@ class Ledger:
                 )
             if latest.is_ended:
                 return False
-            entries.add("step", as_microseconds(at), latest.number, step.value, "", note)
+            entries.add("step", as_microseconds(at), latest.number, latest.number, step.value, "", note)
         self.rest()
         return True
 

@@ -2,7 +2,8 @@
 
 What happened is only ever added: triggers refuse to change or delete it, and every entry is a link of one chain
 (`ledger.chain`) across the four tables of entries, numbered from 1 without a gap. `uploaded` alone is a memory, kept
-for `sync`. No private key is ever in it. An issuance is three rows and four small indexes: every further one costs.
+for `sync`. No private key is ever in it. An issuance is three rows, two in a batch, with few indexes: each further one
+costs.
 """
 
 import secrets
@@ -58,11 +59,13 @@ CREATE TABLE step (
     number INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     issuance INTEGER NOT NULL REFERENCES issuance,
+    through INTEGER NOT NULL REFERENCES issuance CHECK (through >= issuance),
+    -- the last issuance of the step: another than the first only where a batch delivered all between
     step TEXT NOT NULL CHECK (step IN ('delivered', 'registered', 'revoked', 'retired')),
     place TEXT NOT NULL, -- the cluster of a registration
     note TEXT NOT NULL,
     hash BLOB NOT NULL,
-    UNIQUE (issuance, step, place)
+    UNIQUE (step, issuance, place)
 ) STRICT;
 CREATE TABLE seal ( -- signed by the station at the end of each batch, see ledger.seal
     number INTEGER PRIMARY KEY,
@@ -84,7 +87,8 @@ CREATE TABLE uploaded ( -- what a cluster's manifest is known to hold
 ) STRICT, WITHOUT ROWID;
 CREATE VIEW identity AS -- certificates on record
     SELECT issuance.number AS id, device, model, authority, serial, not_after, to_be_signed, tail, fingerprint,
-        EXISTS (SELECT 1 FROM step WHERE step.issuance = issuance.number AND step = 'delivered') AS is_delivered,
+        coalesce((SELECT through FROM step WHERE step = 'delivered' AND step.issuance <= issuance.number
+            ORDER BY step.issuance DESC LIMIT 1), 0) >= issuance.number AS is_delivered,
         EXISTS (SELECT 1 FROM step WHERE step.issuance = issuance.number AND step IN ('revoked', 'retired'))
             AS is_revoked
     FROM issuance JOIN certificate ON certificate.issuance = issuance.number;

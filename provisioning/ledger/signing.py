@@ -2,13 +2,32 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from provisioning.errors import RefusedError, StationError
+from provisioning.ledger.delivery import runs
 from provisioning.ledger.entries import Entries
-from provisioning.ledger.records import Identity, Intent, Prepared, Signed
-from provisioning.ledger.rows import IDENTITY, as_identity, latest_of
+from provisioning.ledger.records import ENDED, Identity, Intent, Prepared, Signed
+from provisioning.ledger.rows import identity_of, latest_of
 from provisioning.ledger.standing import standing_for
-from provisioning.ledger.times import as_microseconds
+from provisioning.ledger.times import as_microseconds, from_microseconds
+
+_PREPARED = (
+    "SELECT number, to_be_signed, model, authority, serial, not_after FROM issuance WHERE number BETWEEN ? AND ?"
+)
+_ENDED = "SELECT issuance FROM step WHERE step = ? AND issuance BETWEEN ? AND ?"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRow:
+    """What the ledger holds of an issuance that is about to have a certificate."""
+
+    to_be_signed: bytes
+    model: str
+    authority: str
+    serial: bytes
+    not_after: int
 
 
 def prepare(connection: sqlite3.Connection, entries: Entries, intent: Intent, moment: int) -> Prepared | Identity:
@@ -30,25 +49,46 @@ def prepare(connection: sqlite3.Connection, entries: Entries, intent: Intent, mo
     return Prepared(number, intent.device, intent.to_be_signed)
 
 
-def record(connection: sqlite3.Connection, entries: Entries, signed: Signed, moment: int) -> Identity:
+def prepared_rows(connection: sqlite3.Connection, issuances: Sequence[int]) -> Mapping[int, PreparedRow | None]:
+    """What was prepared, by issuance; None for one that has ended meanwhile. A batch's stand side by side."""
+    rows: dict[int, PreparedRow | None] = {}
+    for first, last in runs(issuances):
+        rows.update((row[0], PreparedRow(*row[1:])) for row in connection.execute(_PREPARED, (first, last)))
+        for step in ENDED:
+            rows.update((issuance, None) for (issuance,) in connection.execute(_ENDED, (step.value, first, last)))
+    return rows
+
+
+def record(
+    connection: sqlite3.Connection,
+    entries: Entries,
+    signed: Signed,
+    prepared: Mapping[int, PreparedRow | None],
+    moment: int,
+) -> Identity:
     """Add the certificate, or give the one that was first; `RefusedError` when its identity has ended meanwhile."""
-    issuance = signed.prepared.issuance
-    to_be_signed, is_ended = connection.execute(
-        "SELECT to_be_signed, EXISTS (SELECT 1 FROM step WHERE step.issuance = ?1 AND step IN ('revoked', 'retired')) "
-        "FROM issuance WHERE number = ?1",
-        (issuance,),
-    ).fetchone()
-    tail = signed.tail()
-    if tail is None or signed.prepared.to_be_signed != to_be_signed:
-        raise StationError(
-            f"device {signed.prepared.device}: a certificate was signed that the ledger did not prepare; it is not "
-            f"recorded"
-        )
-    if is_ended:
+    issuance, device = signed.prepared.issuance, signed.prepared.device
+    row = prepared[issuance]
+    if row is None:
         raise RefusedError("this identity was revoked before it was signed; issue again with a new key")
-    entries.add("certificate", moment, issuance, tail, hashlib.sha256(signed.der).digest())
-    return as_identity(
-        connection.execute(f"SELECT {IDENTITY} FROM identity WHERE id = ?", (issuance,)).fetchone()  # noqa: S608  # our own names
+    tail = signed.tail()
+    if tail is None or signed.prepared.to_be_signed != row.to_be_signed:
+        raise StationError(
+            f"device {device}: a certificate was signed that the ledger did not prepare; it is not recorded"
+        )
+    if entries.add("certificate", moment, issuance, tail, hashlib.sha256(signed.der).digest()) is None:
+        first = identity_of(connection, issuance)
+        if first is None:
+            raise StationError(f"device {device}: the ledger gives its certificate back no more; check its disk")
+        return first
+    return Identity(
+        issuance=issuance,
+        device=device,
+        model=row.model,
+        authority=row.authority,
+        serial=int.from_bytes(row.serial),
+        not_after=from_microseconds(row.not_after),
+        der=signed.der,
     )
 
 

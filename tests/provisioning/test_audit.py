@@ -176,7 +176,7 @@ DELETE FROM step WHERE number BETWEEN 11 AND 13;
 UPDATE seal SET number = 11;
 UPDATE issuance SET number = 12 WHERE number = 15;
 UPDATE certificate SET number = 13, issuance = 12 WHERE number = 16;
-UPDATE step SET number = 14, issuance = 12 WHERE number = 17;
+UPDATE step SET number = 14, issuance = 12, through = 12 WHERE number = 17;
 """
 
 
@@ -258,7 +258,7 @@ BEHIND_THE_SEAL = [
         "device device4: signed (entry 16) and never delivered; issue it again, or revoke it",
     ),
     (
-        run("UPDATE step SET issuance = 16 WHERE number = 17"),
+        run("UPDATE step SET issuance = 16, through = 16 WHERE number = 17"),
         Kind.GAP,
         "entry 17 (delivered) is of issuance 16, which is not there",
     ),
