@@ -14,7 +14,7 @@ from device.edge.channel import ChannelState, Kept, finish, step
 from device.row_codec import Provenance, encode_row
 from device.row_store import RowStore
 from device.surroundings import Emit, Source, Surroundings, whole_milliseconds
-from protocol.measurement import Reading
+from protocol.measurement import ClockQuality, Reading, moment_of_uptime
 
 GROUP_ROWS = 60
 """A minute at a row a second: the group at which appends are cheap (measured, docs/buffer.md)."""
@@ -31,6 +31,8 @@ class Sampler:
         "_every",
         "_metrics",
         "_metrics_due",
+        "_quality",
+        "_started",
         "_units",
         "_waiting",
         "boot_count",
@@ -63,7 +65,8 @@ class Sampler:
         `limit`: finish after so many rows.
         """
         self._clock_watch, self._emit, self._metrics = ClockWatch(), emit, metrics
-        self._metrics_due = surroundings.monotonic() + configuration.metrics_seconds
+        self._started, self._quality = surroundings.monotonic(), surroundings.clock_quality()
+        self._metrics_due = self._started + configuration.metrics_seconds
         self.source, self.store, self.surroundings = source, store, surroundings
         self.boot_count, self.firmware, self.limit = boot_count, firmware, limit
         self._configuration, self._every = configuration, every
@@ -112,8 +115,7 @@ class Sampler:
 
     def sample(self) -> None:
         """Measure once."""
-        moment = whole_milliseconds(self.surroundings.clock())
-        self._watch_clock(moment)
+        moment = self._moment()
         fullness = self.store.fullness()
         rows: dict[tuple[Priority, datetime], list[Reading]] = {}
         for reading in self.source(moment):
@@ -131,7 +133,7 @@ class Sampler:
 
     def put(self, priority: Priority, time: datetime, readings: tuple[Reading, ...]) -> None:
         """One row on its way to the buffer."""
-        provenance = Provenance(self.boot_count, self.surroundings.clock_quality(), self.firmware)
+        provenance = Provenance(self.boot_count, self._quality, self.firmware)
         row = encode_row(provenance, time, readings)
         if len(row) > MAX_ROW_BYTES and len(readings) > 1:
             half = len(readings) // 2
@@ -161,9 +163,24 @@ class Sampler:
         self.flush()
         self.on_rows()
 
-    def _watch_clock(self, moment: datetime) -> None:
-        if jump := self._clock_watch.jump(moment, self.surroundings.monotonic()):
+    def _moment(self) -> datetime:
+        """The time of a sample taken now: what the clock shows, or how long the device has run when it has none."""
+        world = self.surroundings
+        quality = world.clock_quality()
+        if (quality is ClockQuality.UNKNOWN) != (self._quality is ClockQuality.UNKNOWN):
+            # Two ways to count must not meet in one window.
+            for channel in list(self._channels):
+                self._end_window(channel)
+            self._clock_watch = ClockWatch()
+        if quality is not self._quality:
+            self._emit({"event": "clock", "was": self._quality.name.lower(), "is": quality.name.lower()})
+            self._quality = quality
+        if quality is ClockQuality.UNKNOWN:
+            return whole_milliseconds(moment_of_uptime(timedelta(seconds=world.monotonic() - self._started)))
+        moment = whole_milliseconds(world.clock())
+        if jump := self._clock_watch.jump(moment, world.monotonic()):
             self._emit({"event": "clock_jumped", "by_seconds": round(jump.total_seconds(), 1)})
+        return moment
 
     def _measure_itself(self, moment: datetime) -> None:
         now = self.surroundings.monotonic()

@@ -1,97 +1,15 @@
 """What leaves, when, and what is forgotten: against a broker that answers as the test wants."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from device.buffer.row import Priority
-from device.configuration import Configuration
 from device.link import NotAcknowledgedError
 from device.row_codec import Provenance, encode_row
-from device.row_store import MemoryRows
-from device.sampler import Sampler
-from device.sender import Sender
-from device.surroundings import Surroundings
-from protocol.bundle import Bundle, Topics
-from protocol.device_id import parse_device_id
-from protocol.measurement import Batch, ClockQuality, Reading
-from protocol.telemetry import decode_batch
-from protocol.topics import batch_topic, command_filter
-from tests.device.fake_link import FakeLink, settle, told
-from tests.device.surroundings import surroundings
-
-DEVICE = parse_device_id("device1")
-MORNING = datetime(2026, 11, 25, 6, tzinfo=UTC)
-
-
-def reading(value: int) -> tuple[Reading, ...]:
-    return (Reading("temperature", Decimal(value), "Cel"),)
-
-
-class Desk:
-    """One device's sampler and sender, a clock that the test turns, and what came out."""
-
-    def __init__(self, configuration: dict[str, Any] | None = None, **options: Any) -> None:
-        self.now = 0.0
-        self.events: list[dict[str, Any]] = []
-        self.heard: list[Batch] = []
-        self.world: Surroundings = replace(
-            surroundings(), clock=lambda: MORNING + timedelta(seconds=self.now), monotonic=lambda: self.now
-        )
-        self.store = MemoryRows(4096, bound_bytes=10**6, emit=self.events.append)
-        self.sampler = Sampler(
-            source=lambda _moment: reading(int(self.now)),
-            store=self.store,
-            surroundings=self.world,
-            configuration=Configuration.model_validate(configuration or {}),
-            boot_count=1,
-            firmware="1.0.0",
-            emit=self.events.append,
-        )
-        bundle = Bundle(
-            device=DEVICE,
-            model="fl100",
-            domain="iot.example.com",
-            hostname="device1.gw.iot.example.com",
-            topics=Topics(batch=batch_topic(DEVICE), commands=command_filter(DEVICE)),
-        )
-        self.sender = Sender(
-            bundle=bundle,
-            store=self.store,
-            sampler=self.sampler,
-            surroundings=self.world,
-            emit=self.events.append,
-            **options,
-        )
-
-    def hear(self, _topic: str, payload: bytes) -> int:
-        self.heard.append(decode_batch(payload))
-        return 0
-
-    def measure(self, seconds: int) -> None:
-        for _ in range(seconds):
-            self.now += 1
-            self.sampler.sample()
-
-    def deliver(self, answer: Callable[[str, bytes], int] | None = None) -> None:
-        """A connection that stands until nothing moves any more."""
-
-        async def connected() -> None:
-            sending = asyncio.ensure_future(self.sender.deliver(FakeLink(answer or self.hear)))
-            await settle()
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-
-        asyncio.run(connected())
-
-    @property
-    def values(self) -> list[int]:
-        return [int(row.readings[0].value) for batch in self.heard for row in batch.rows]
+from protocol.measurement import ClockQuality
+from tests.device.desk import MORNING, Desk, reading
+from tests.device.fake_link import FakeLink, told
 
 
 def test_nothing_leaves_before_its_time_and_everything_at_once_then() -> None:
