@@ -106,7 +106,7 @@ class Buffer:
     @property
     def depth(self) -> int:
         """How many rows wait to be delivered."""
-        stored = sum(self._store.counts.values()) if self._store else 0
+        stored = self._store.depth if self._store else 0
         return stored + sum(map(len, self.waiting.values()))
 
     @property

@@ -7,6 +7,7 @@ on. When the file is full, the oldest row of the lowest priority makes room, in 
 # Nothing but the digit of a priority is put into a statement.
 # ruff: noqa: S608
 
+import sqlite3
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,7 @@ class Store:
         self.last_stamp: int = max(stamp for (stamp,) in stamps)
         self.last_epoch = max((s.epoch for segments in self.segments.values() for s in segments), default=0)
         self.delivered = dict.fromkeys(Priority, -1)
+        self._kept_on = dict.fromkeys(Priority, 0)
 
     def upcoming(self) -> dict[Priority, int]:
         """The next sequence of each priority, when this file is all that is known."""
@@ -101,7 +103,7 @@ class Store:
             self.connection.executemany(f"INSERT INTO queue_{priority:d} VALUES (?, ?, ?, ?)", values)
         self.dropped[Reason.FULL] += gone.total()
         for p, count in gone.items():
-            self.counts[p] -= count
+            self._gone(p, count)
             if not self.counts[p] and p != priority:
                 self.segments[p] = [self._emptied(p)]
         self.counts[priority] += len(values)
@@ -141,7 +143,12 @@ class Store:
         if of_epoch:
             last = sequence - of_epoch[-1].ahead
             self.delivered[priority] = max(self.delivered[priority], last)
-            self.forget_up_to(priority, last, None)
+            try:
+                self.forget_up_to(priority, last, None)
+            except sqlite3.Error:
+                query = f"SELECT count(*) FROM queue_{priority:d} WHERE number <= ?"
+                self._kept_on[priority] = self.connection.execute(query, (self.delivered[priority],)).fetchone()[0]
+                raise
 
     def forget_up_to(self, priority: Priority, last: int, reason: Reason | None) -> int:
         """Delete the rows up to number `last`, counting them under `reason` when they were not delivered; how many."""
@@ -159,7 +166,18 @@ class Store:
             )
             self._keep_dropped(self.dropped + Counter({Reason.CORRUPT: len(numbers)}))
         self.dropped[Reason.CORRUPT] += len(numbers)
-        self.counts[priority] -= len(numbers)
+        self._gone(priority, len(numbers))
+
+    @property
+    def depth(self) -> int:
+        """How many rows wait to be delivered, without those that only the flash kept from being deleted."""
+        count: int = sum(self.counts.values()) - sum(self._kept_on.values())
+        return count
+
+    def _gone(self, priority: Priority, count: int) -> None:
+        """So many of the oldest are deleted."""
+        self.counts[priority] -= count
+        self._kept_on[priority] = max(0, self._kept_on[priority] - count)
 
     def last_expired(self, priority: Priority, before: int) -> int | None:
         """The number of the last row of the oldest with a stamp below `before`."""
@@ -193,7 +211,7 @@ class Store:
                 self._keep_dropped(self.dropped + Counter({reason: count}))
         if is_emptied:
             self.segments[priority] = [self._emptied(priority)]
-        self.counts[priority] -= count
+        self._gone(priority, count)
         if reason:
             self.dropped[reason] += count
         return count

@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import socket
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,113 +28,24 @@ from device.link import (
 from device.resolution import HostPort
 from device.settings import Settings
 from device.surroundings import Surroundings
-from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics
+from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import parse_device_id
-from protocol.measurement import Row
 from protocol.telemetry import decode_batch
-from protocol.topics import batch_topic, command_filter, command_topic
-from tests.device.line import Line, connect
+from protocol.topics import command_filter, command_topic
+from tests.device.broker import DOMAIN, SERVER, Broker, folded, heard_by, mosquitto, network
+from tests.device.line import connect
 from tests.device.loopback import Authority, dns_server, dns_server_of, tunnel_to
 from tests.device.working import settings_of, surroundings_for, working
 
 pytestmark = pytest.mark.judge
 
-DOMAIN = "iot.example.com"
-SERVER = f"eu1.clusters.{DOMAIN}"
 START_SECONDS = 30.0
-
-
-@dataclass
-class Broker:
-    """A mosquitto that asks for certificates of `authority` and knows nothing of AWS."""
-
-    port: int
-    authority: Authority
-    folder: Path
-
-    def bundle(self, device: str) -> Path:
-        """A bundle as the factory writes it."""
-        folder = self.folder / device
-        chain, key = self.authority.issue(folder, device)
-        chain.rename(folder / CHAIN_FILE)
-        key.rename(folder / KEY_FILE)
-        self.authority.write(folder / TRUST_ANCHORS_FILE)
-        identity = parse_device_id(device)
-        document = Bundle(
-            device=device,
-            model="fl100",
-            domain=DOMAIN,
-            hostname=f"{device}.gw.{DOMAIN}",
-            topics=Topics(batch=batch_topic(identity), commands=command_filter(identity)),
-            reconnect_window_seconds=30,
-        )
-        (folder / BUNDLE_FILE).write_text(document.model_dump_json())
-        return folder
-
-    def connect(self, device: str, proxy: HostPort, messages: list[Message]) -> Line:
-        folder = self.bundle(device)
-        files = Credentials(folder / CHAIN_FILE, folder / KEY_FILE, folder / TRUST_ANCHORS_FILE)
-        return connect(SERVER, 8883, files, client_id=device, proxy=proxy, on_message=messages.append)
 
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    folder = tmp_path_factory.mktemp("mosquitto")
-    authority = Authority.make("Ours")
-    certificate, key = authority.issue(folder, SERVER)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    access = folder / "access"
-    access.write_text(
-        "pattern write dt/%u/#\npattern read cmd/%u/#\n"
-        "user listener\ntopic read dt/#\nuser listener2\ntopic write cmd/#\n"
-    )
-    access.chmod(0o600)
-    configuration = folder / "mosquitto.conf"
-    configuration.write_text(
-        f"listener {port} 127.0.0.1\nuser root\ncafile {authority.write(folder / 'ca.pem')}\ncertfile {certificate}\n"
-        f"keyfile {key}\nrequire_certificate true\nuse_identity_as_username true\nacl_file {access}\n"
-    )
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(["/usr/sbin/mosquitto", "-c", str(configuration)], stdout=log, stderr=log)
-    try:
-        _wait_for(port, folder / "log")
-        yield Broker(port, authority, folder)
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise TimeoutError(log.read_text())
-
-
-@contextmanager
-def network(broker: Broker, device: str) -> Iterator[tuple[HostPort, HostPort]]:
-    """Resolver and proxy of a world in which the device's name leads to the broker."""
-    with (
-        dns_server(f"{device}.gw.{DOMAIN}. 60 IN CNAME {SERVER}.") as resolver,
-        tunnel_to(broker.port) as (proxy, _asked),
-    ):
-        yield resolver, proxy
-
-
-@contextmanager
-def heard_by(broker: Broker, proxy: HostPort, device: str) -> Iterator[list[Message]]:
-    """Everything that a device publishes."""
-    heard: list[Message] = []
-    listener = broker.connect("listener", proxy, heard)
-    listener.subscribe(f"dt/{device}/#")
-    try:
-        yield heard
-    finally:
-        listener.close()
+    with mosquitto(tmp_path_factory.mktemp("mosquitto")) as running:
+        yield running
 
 
 class CutOnce:
@@ -199,15 +107,6 @@ def run(folder: Path, events: list[dict[str, Any]], resolver: HostPort, **option
 def spoken(events: list[dict[str, Any]]) -> list[str]:
     """The names of the events, without those of services that this broker does not have."""
     return [event["event"] for event in list(events) if event["event"] != "not_served"]
-
-
-def folded(heard: list[Message]) -> dict[tuple[int, int], Row]:
-    """Every row that came, by epoch and sequence; the same row twice is the same row."""
-    rows: dict[tuple[int, int], Row] = {}
-    for batch in (decode_batch(message.payload) for message in list(heard)):
-        for row in batch.rows:
-            assert rows.setdefault((batch.epoch, row.sequence), row) == row, "a number names one row for ever"
-    return rows
 
 
 def test_batches_reach_another_broker_whole_and_in_order(broker: Broker) -> None:

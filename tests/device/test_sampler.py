@@ -98,7 +98,7 @@ def test_rows_wait_in_groups_and_a_group_is_stored_whole() -> None:
 
 def test_a_row_that_no_page_holds_is_split_and_keeps_its_moment() -> None:
     desk = Desk()
-    many = tuple(Reading(f"channel-{number}", Decimal(number), "Cel") for number in range(100))
+    many = tuple(Reading(f"channel-{number}", Decimal(number), "Cel") for number in range(200))
     desk.sampler.put(Priority.NORMAL, MORNING, many)
     desk.sampler.finish()
     desk.deliver()

@@ -292,3 +292,24 @@ def test_file_and_log_stay_within_their_bound_to_the_page(quick: Path, row_bytes
     assert largest[STORE_FILE] <= buffer.capacity.file_bytes
     assert largest[f"{STORE_FILE}-wal"] <= LOG_BYTES
     assert appended == delivered + buffer.depth + sum(buffer.dropped.values()), "every row is somewhere"
+
+
+def test_what_was_delivered_does_not_wait_though_the_flash_refuses_to_forget_it(tmp_path: Path) -> None:
+    """Otherwise a device would wait for ever for rows that nobody gives out any more."""
+    buffer = Bench(tmp_path).open()
+    buffer.append([b"one", b"two", b"three"])
+    first = buffer.oldest(2)
+    assert first
+    assert buffer._store
+    buffer._store.connection.execute("PRAGMA query_only = ON")
+    buffer.acknowledge(first)
+    assert buffer.depth == 1
+    buffer._store.connection.execute("PRAGMA query_only = OFF")
+    second = buffer.oldest(9)
+    assert second
+    assert second.payloads == (b"three",)
+    buffer.acknowledge(second)
+    assert buffer.depth == 0
+    buffer.append([b"four"])
+    assert buffer.depth == 1
+    buffer.close()
