@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup functions up down test check plan bench judges clean
+.PHONY: help setup functions up down test check plan bench fuzz judges clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -50,6 +50,9 @@ plan: setup ## render every stack to its committed plan, without credentials
 
 bench: setup functions judges ## the benchmarks, as ratios; also build/bench.json
 	@$(BIN)/python -m benchmarks
+
+fuzz: setup ## a million hostile batches against both decoders; the tests run a share
+	@$(BIN)/python -m benchmarks.fuzzing
 
 clean: down ## remove what was built
 	rm -rf build $(VENV)

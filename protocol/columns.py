@@ -69,7 +69,8 @@ def columns_of(rows: Sequence[Row]) -> Columns:
         times=tuple(since_epoch(row.time) for row in rows),
         counts=tuple(len(row.readings) for row in rows),
         labels=_coded([(reading.channel, reading.unit) for reading in readings], iter),
-        amounts=_coded([reading.value for reading in readings], iter),
+        # By their text: 21 and 21.0 are equal, and not what was sent.
+        amounts=_coded([str(reading.value) for reading in readings], lambda distinct: map(Decimal, distinct)),
     )
 
 

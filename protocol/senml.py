@@ -28,6 +28,8 @@ MAX_VALUE_DIGITS = 34
 """As many as IEEE 754 decimal128 holds; no sensor has more."""
 MAX_NESTING = 8
 """A list of maps of decimal fractions nests four deep."""
+MAX_REASON_CHARACTERS = 200
+"""A reason goes into logs and dead letters; hostile bytes must not fill them."""
 MAX_READINGS = 200_000
 """128 KB of honest rows hold about 130,000 (measured: 1 byte a reading at best); more would only fill memory."""
 
@@ -42,7 +44,10 @@ CHANNEL_TWICE = "a row states a channel twice, and (device, epoch, sequence, cha
 
 
 class BatchRefusedError(Exception):
-    """Bytes that are not a batch, with the reason."""
+    """Bytes that are not a batch, with the reason: short, whatever of the bytes it quotes."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason if len(reason) <= MAX_REASON_CHARACTERS else f"{reason[: MAX_REASON_CHARACTERS - 1]}…")
 
 
 def encode_rows(device: DeviceId, rows: tuple[Row, ...]) -> bytes:

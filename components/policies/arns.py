@@ -29,6 +29,11 @@ def queue(name: str, *, region: str, account_id: str) -> str:
     return f"arn:{PARTITION}:sqs:{region}:{account_id}:{name}"
 
 
+def stream(name: str, *, region: str, account_id: str) -> str:
+    """A Kinesis data stream."""
+    return f"arn:{PARTITION}:kinesis:{region}:{account_id}:stream/{name}"
+
+
 def table(name: str, *, region: str, account_id: str) -> str:
     """A DynamoDB table."""
     return f"arn:{PARTITION}:dynamodb:{region}:{account_id}:table/{name}"

@@ -88,6 +88,18 @@ DOCUMENTS = (
             **PLACE,
         ),
     ),
+    Written(
+        "lake_operator_policy",
+        Kind.ROLE,
+        lake.lake_operator_policy(
+            clusters={
+                REGION: lake.LakePlace(
+                    bucket=BUCKET, queue_arn=QUEUE, function="flotilla-dev-ingest", stream="flotilla-dev-batches"
+                )
+            },
+            account_id=ACCOUNT,
+        ),
+    ),
     Written("put_batches_policy", Kind.ROLE, stream.put_batches_policy(stream_arn=STREAM)),
     Written(
         "registrar_policy",

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import cbor2
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 
 from protocol import columns as module
 from protocol.columns import Coded, Columns, columns_of, decode_columns
-from protocol.measurement import Batch
+from protocol.measurement import Batch, Reading, Row
 from protocol.senml import BASE_NAME, BASE_TIME, NAME, UNIT, VALUE, BatchRefusedError, decode_rows, encode_rows
 from protocol.telemetry import decode_batch, decode_batch_columns, encode_batch
-from tests.protocol.sample_batches import batch_of, batches
+from tests.protocol.sample_batches import START, batch_of, batches
 
 MUTATIONS = 20_000
 
@@ -129,3 +130,9 @@ def test_other_spellings_of_the_same_are_judged_alike(text: bytes, replacement: 
     assert text in body
     changed = body.replace(text, replacement, 1)
     assert taken(changed) == walked(changed)
+
+
+def test_equal_values_with_other_digits_stay_what_they_are() -> None:
+    spelled = [Decimal("21.0"), Decimal(21), Decimal("21.00"), Decimal("0E-3"), Decimal(0)]
+    rows = [Row(index, START, (Reading("t", value, "Cel"),)) for index, value in enumerate(spelled)]
+    assert [str(value) for value in spread(columns_of(rows).amounts)] == [str(value) for value in spelled]
