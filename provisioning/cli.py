@@ -9,6 +9,7 @@ from provisioning.commands.import_elements import import_elements
 from provisioning.commands.issue import issue
 from provisioning.commands.ledger import commands as ledger_commands
 from provisioning.commands.profiles import commands as profiles_commands
+from provisioning.commands.reconcile import reconcile
 from provisioning.commands.retire import retire
 from provisioning.commands.revocation import commands as revocation_commands
 from provisioning.commands.revoke import revoke
@@ -23,7 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate, crl, serve, audit):
+for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate, crl, serve, audit, reconcile):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -7,7 +7,7 @@ stolen authority's key alone lists nothing, and a right to write the table alone
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -78,7 +78,7 @@ def station_voucher(factory: Path) -> Voucher:
     return Voucher(station_signer(factory))
 
 
-def read_station_keys(paths: tuple[Path, ...]) -> dict[str, PublicKey]:
+def read_station_keys(paths: Iterable[Path]) -> dict[str, PublicKey]:
     """The public keys in PEM files, by id; `RefusedError` names a file that holds none."""
     return {key_id(key): key for key in map(_read_public_key, paths)}
 

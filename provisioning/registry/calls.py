@@ -42,8 +42,11 @@ class Calls:
     _paces: dict[str, Pace] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def call(self, name: str, *needs: str, **arguments: Any) -> dict[str, Any]:
-        """Make the call `name`, such as `CreateThing`; the answer has every field of `needs`, none empty."""
+    def call(self, name: str, *needs: str, may_be_empty: tuple[str, ...] = (), **arguments: Any) -> dict[str, Any]:
+        """Make the call `name`, such as `CreateThing`.
+
+        The answer has every field of `needs`, none of them empty, and every one of `may_be_empty`.
+        """
         method = getattr(self.client, _snake(name))
         for attempt in Retrying(
             stop=stop_after_attempt(ATTEMPTS),
@@ -53,7 +56,10 @@ class Calls:
             reraise=True,
         ):
             with attempt:
-                return self._once(name, method, needs, arguments)
+                answer = self._once(name, method, needs, arguments)
+                if lacking := [field for field in may_be_empty if field not in answer]:
+                    raise BrokenAnswerError(f"{name}: the answer lacks {', '.join(lacking)}")
+                return answer
         raise AssertionError("tenacity raises what the last attempt raised")
 
     def pace(self, name: str) -> Pace:

@@ -14,11 +14,16 @@ DEFAULT_PER_SECOND: Mapping[str, float] = {
     "AttachThingPrincipal": 100,
     "AddThingToThingGroup": 100,
     "DescribeThing": 350,
+    "ListCertificates": 10,
+    "ListThings": 10,
+    "ListThingPrincipals": 10,
+    "ListThingsInThingGroup": 10,
+    "ListTargetsForPolicy": 10,
 }
 """Calls a second, an account and region: AWS General Reference, "AWS IoT Core endpoints and quotas", API throttling.
 Quotas are raised on request: Service Quotas in the account's console says what holds there."""
 OTHER_PER_SECOND = 10.0
-"""Of every other call: what most of the registry's lists allow (the same table)."""
+"""Of every other call: the least that any call of the registry has there."""
 MAX_PER_SECOND = 10_000.0
 """No account has more; a larger number is a typing mistake."""
 

@@ -1,0 +1,122 @@
+"""`python -m provisioning reconcile`: whether the cloud holds what the ledger holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provisioning.cloud import Cloud
+from provisioning.commands.options import AsJson, Factory, Stack, now, outputs_of
+from provisioning.commands.progress import counted
+from provisioning.commands.telling import FAILED, RowTeller, errors_told, tell_error
+from provisioning.errors import CloudError
+from provisioning.ledger.ledger import Ledger
+from provisioning.reconcile.finding import Finding
+from provisioning.reconcile.reconcile import Comparison, Mender, compared, findings
+from provisioning.registry.calls import Calls
+from provisioning.registry.eager import plan_registration
+from provisioning.registry.enrol import PolicyBy
+from provisioning.registry.quotas import quotas
+from provisioning.signed_entry import key_id, read_station_keys, station_voucher
+from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
+
+MENDED = "mended"
+SUMMED_UP_BY = ("cluster", "difference", "acts", "repair")
+"""Of many differences their kinds are counted."""
+
+
+def reconcile(
+    *,
+    stack: Stack,
+    outputs: Annotated[Path, typer.Option(help="What the deployment gave: pulumi stack output --json.")],
+    factory: Factory,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what the list says is ours to mend; show it without this first.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Ask of every registered certificate which thing it has: ten a second.")
+    ] = False,
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="station.pub.pem of another station that tells the same clusters.")
+    ] = None,
+    policy_by: Annotated[PolicyBy, typer.Option(help="With --repair: how a device gets its policy.")] = PolicyBy.GROUP,
+    rate: Annotated[list[str] | None, typer.Option(help="Another quota of this account, as ListThings=50.")] = None,
+    authorities: Annotated[
+        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare ledger and clusters: manifest, certificates, things, policies. Exits 1 while anything differs."""
+    with errors_told():
+        known = outputs_of(stack, outputs)
+        rates = quotas(rate or ())
+        environment = load_environment(stack, today=None)
+        folder = authorities or AUTHORITIES / stack
+        certificates = find_ca_certificates(environment, folder, today=now().date())
+        voucher = station_voucher(factory)
+        trusted = {key_id(voucher.signer.public_key()): voucher.signer.public_key(), **read_station_keys(trust or ())}
+        cloud = Cloud.from_environment()
+        errors: list[CloudError] = []
+        left = 0
+        with (
+            Ledger.open(factory, stack) as ledger,
+            RowTeller("differences", as_json=as_json, summed_up_by=SUMMED_UP_BY) as teller,
+        ):
+            pems = {name: each.pem for name, each in certificates.items()}
+            for registration in plan_registration(ledger, known, pems, by=policy_by):
+                mender = Mender(
+                    comparison=Comparison(cluster=registration.cluster, outputs=known, trusted=trusted, is_deep=deep),
+                    ledger=ledger,
+                    cloud=cloud,
+                    calls=Calls(cloud.iot_once(registration.outputs.region), rates),
+                    voucher=voucher,
+                    registration=registration,
+                    clock=now,
+                )
+                try:
+                    for finding, became in _compare(mender, repair=repair):
+                        teller.tell(_row(registration.cluster, finding, became))
+                        left += became != MENDED
+                except CloudError as problem:
+                    errors.append(problem)
+        for error in errors:
+            tell_error(error)
+        if errors or left:
+            raise typer.Exit(FAILED)
+
+
+def _compare(mender: Mender, *, repair: bool) -> Iterator[tuple[Finding, str]]:
+    """Every finding of one cluster, and what became of it. Nothing is mended before all is compared."""
+    comparison = mender.comparison
+    found: list[Finding] = []
+    differences = 0
+    with compared(comparison, mender.ledger, mender.cloud, mender.calls) as spool:
+        count = spool.count()
+        with counted(f"comparing {comparison.cluster}", count) as advance:
+            for finding in findings(comparison, spool, advance):
+                differences += 1
+                if repair:
+                    found.append(finding)
+                else:
+                    yield finding, _offer(finding)
+    typer.echo(f"cluster {comparison.cluster}: {count:,} certificates compared, {differences:,} differences", err=True)
+    for finding in found:
+        yield finding, MENDED if mender.mend(finding) else "left alone"
+
+
+def _offer(finding: Finding) -> str:
+    return f"--repair would {finding.meaning.repair}" if finding.meaning.repair else "none"
+
+
+def _row(cluster: str, finding: Finding, became: str) -> dict[str, str]:
+    return {
+        "cluster": cluster,
+        "device": finding.device,
+        "fingerprint": finding.fingerprint,
+        "difference": finding.kind,
+        "detail": finding.detail,
+        "acts": finding.meaning.acts,
+        "way_out": finding.meaning.way_out,
+        "repair": became,
+    }

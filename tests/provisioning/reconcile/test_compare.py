@@ -1,0 +1,111 @@
+"""Every way in which ledger and cloud can differ, found and named; and nothing found where nothing differs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from protocol.admission import ManifestEntry, Standing
+from protocol.device_id import DeviceId
+from provisioning.file_signer import FileSigner
+from provisioning.reconcile.compare import Here, There, ThingThere, differences
+from provisioning.reconcile.finding import MEANINGS, Kind, Repair
+from provisioning.signed_entry import SignedEntry, Voucher
+
+OURS, STRANGER = (Voucher(FileSigner(ec.generate_private_key(ec.SECP256R1()))) for _ in range(2))
+TRUSTED = {OURS.key_id: OURS.signer.public_key()}
+GOOD = ManifestEntry(
+    fingerprint="ab" * 32,
+    device=DeviceId("device1"),
+    model="fl50",
+    authority="line-a",
+    serial="1",
+    not_after=datetime(2041, 1, 1, tzinfo=UTC),
+    standing=Standing.GOOD,
+)
+ENDED = replace(GOOD, standing=Standing.REVOKED)
+HERE = Here(entry=GOOD, is_told=True, is_noted=False)
+GONE = Here(entry=ENDED, is_told=True, is_noted=False)
+LISTED = There(item=OURS.vouch(GOOD).to_item(), status=None, thing=None, has_policy=False, is_attached=None)
+THING = ThingThere(thing_type="fl50", model="fl50")
+IN = replace(LISTED, status="ACTIVE", thing=THING, has_policy=True)
+
+
+def found(here: Here | None, there: There) -> list[Kind]:
+    return [finding.kind for finding in differences("ab" * 32, here, there, TRUSTED)]
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        (HERE, LISTED),
+        (HERE, IN),
+        (HERE, replace(IN, is_attached=True)),
+        (GONE, replace(LISTED, item=OURS.vouch(ENDED).to_item())),
+        (GONE, replace(LISTED, item=OURS.vouch(ENDED).to_item(), status="REVOKED")),
+        (Here(entry=GOOD, is_told=False, is_noted=False), replace(LISTED, item=None)),
+        (None, LISTED),
+        (None, IN),
+    ],
+    ids=["listed", "in", "attached", "ended", "ended, was in", "signed, not delivered", "another's", "another's, in"],
+)
+def test_what_is_as_it_should_be_is_no_difference(here: Here | None, there: There) -> None:
+    assert found(here, there) == []
+
+
+def changed(**changes: str) -> dict[str, str]:
+    return OURS.vouch(GOOD).to_item() | changes
+
+
+DIFFERENCES: list[tuple[Kind, Here | None, There]] = [
+    (Kind.ROW_MISSING, HERE, replace(LISTED, item=None)),
+    (Kind.ROW_NOT_REVOKED, GONE, LISTED),
+    (Kind.ROW_REVOKED_THERE, HERE, replace(LISTED, item=OURS.vouch(ENDED).to_item())),
+    (Kind.ROW_NOT_SIGNED, HERE, replace(LISTED, item=GOOD.to_item())),
+    (Kind.ROW_NOT_SIGNED, HERE, replace(LISTED, item=STRANGER.vouch(GOOD).to_item())),
+    (Kind.ROW_NOT_SIGNED, HERE, replace(LISTED, item=changed(signature="AAAA"))),
+    (Kind.ROW_NOT_SIGNED, HERE, replace(LISTED, item=changed(signature="?"))),
+    (Kind.ROW_DIFFERS, HERE, replace(LISTED, item=changed(device="device2"))),
+    (Kind.ROW_DIFFERS, HERE, replace(LISTED, item=changed(common_name="element"))),
+    (Kind.ROW_UNREADABLE, HERE, replace(LISTED, item=changed(not_after="tomorrow"))),
+    (Kind.ROW_UNREADABLE, None, replace(LISTED, item={"fingerprint": "x"})),
+    (Kind.ROW_UNKNOWN, None, replace(LISTED, item=STRANGER.vouch(GOOD).to_item())),
+    (Kind.ROW_UNKNOWN, None, replace(LISTED, item=GOOD.to_item())),
+    (Kind.CERTIFICATE_STANDS, GONE, replace(IN, item=OURS.vouch(ENDED).to_item())),
+    (Kind.CERTIFICATE_MISSING, replace(HERE, is_noted=True), LISTED),
+    (Kind.CERTIFICATE_PENDING, HERE, replace(LISTED, status="PENDING_ACTIVATION")),
+    (Kind.CERTIFICATE_PENDING, None, replace(LISTED, item=None, status="PENDING_ACTIVATION")),
+    (Kind.CERTIFICATE_TAKEN_OUT, HERE, replace(IN, status="INACTIVE")),
+    (Kind.CERTIFICATE_TAKEN_OUT, HERE, replace(IN, status="REVOKED")),
+    (Kind.CERTIFICATE_UNKNOWN, None, replace(IN, item=None)),
+    (Kind.THING_MISSING, HERE, replace(IN, thing=None)),
+    (Kind.THING_DIFFERS, HERE, replace(IN, thing=ThingThere(thing_type="fl100", model="fl50"))),
+    (Kind.POLICY_MISSING, HERE, replace(IN, has_policy=False)),
+    (Kind.NOT_ATTACHED, HERE, replace(IN, is_attached=False)),
+]
+
+
+@pytest.mark.parametrize(("kind", "here", "there"), DIFFERENCES)
+def test_each_difference_is_found_and_nothing_else(kind: Kind, here: Here | None, there: There) -> None:
+    assert found(here, there) == [kind]
+
+
+def test_every_kind_can_be_found_and_says_who_acts() -> None:
+    of_things = {Kind.THING_UNKNOWN}
+    assert {kind for kind, _, _ in DIFFERENCES} | of_things == set(Kind) == set(MEANINGS)
+    assert all(meaning.acts in ("station", "operator") and meaning.way_out for meaning in MEANINGS.values())
+
+
+def test_nothing_is_ever_mended_that_would_let_more_in_than_the_ledger_does() -> None:
+    for kind in (Kind.ROW_REVOKED_THERE, Kind.ROW_UNKNOWN, Kind.CERTIFICATE_TAKEN_OUT, Kind.CERTIFICATE_UNKNOWN):
+        assert MEANINGS[kind].repair is None, kind
+    assert MEANINGS[Kind.CERTIFICATE_STANDS].repair is Repair.WITHDRAW
+
+
+@pytest.mark.parametrize("field", [name for name in GOOD.to_item() if name != "fingerprint"])
+def test_a_signature_holds_for_every_field(field: str) -> None:
+    item: dict[str, Any] = {**OURS.vouch(GOOD).to_item()}
+    item[field] = {"standing": "revoked", "not_after": "2042-01-01T00:00:00+00:00"}.get(field, "other")
+    assert not SignedEntry.from_item(item).is_vouched_for(TRUSTED)
