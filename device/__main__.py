@@ -63,6 +63,7 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     key: Annotated[Path | None, typer.Option(help="The private key, when it is not in the bundle.")] = None,
     proxy: Annotated[str | None, typer.Option(help="HOST:PORT of an HTTP CONNECT proxy.")] = None,
     dns: Annotated[str | None, typer.Option(help="ADDRESS:PORT of a resolver other than the machine's.")] = None,
+    operator: Annotated[str, typer.Option(help="The mobile network it takes itself to be in.")] = "",
     batches: Annotated[int | None, typer.Option(min=1, help="Stop after so many acknowledged batches.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows a batch; else what the window says.")] = None,
     sample_every: Annotated[
@@ -87,6 +88,7 @@ def run(  # noqa: PLR0917 - typer gives every option by name
         settings = Settings(
             credentials=Credentials(bundle / CHAIN_FILE, key or bundle / KEY_FILE, bundle / TRUST_ANCHORS_FILE),
             proxy=HostPort.parse(proxy) if proxy else None,
+            operator=operator,
             batches=batches,
             rows=rows,
             sample_every=timedelta(seconds=sample_every) if sample_every else None,

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from device.agent_state import remember_admission, start
@@ -32,7 +31,7 @@ from device.sampler import Sampler
 from device.sender import Sender
 from device.settings import Settings
 from device.shelf import Shelf
-from device.surroundings import Emit, Source, Surroundings
+from device.surroundings import Emit, Radio, Source, Surroundings, no_radio
 from protocol.bundle import Bundle
 from protocol.topics import command_topic
 from protocol.traffic import STABLE_AFTER, dismissed_delay, retry_delay, route_watch_delay
@@ -76,6 +75,7 @@ class Agent:
         "connects",
         "emit",
         "failures",
+        "radio",
         "sampler",
         "sender",
         "server_name",
@@ -99,12 +99,12 @@ class Agent:
         emit: Emit,
         configuration: Configuration | None = None,
         firmware: str = FIRMWARE,
-        radio: Callable[[datetime], Decimal | None] = lambda _moment: None,
+        radio: Callable[[datetime], Radio] = no_radio,
     ) -> None:
         """`store` holds the rows, `shelf` the few small documents that outlive a restart; both are this device's own.
 
-        `configuration`: what it works by until it is told otherwise; nothing means the defaults. `radio`: the strength
-        of the network in dBm. What else it does while it is connected is added to `companions`.
+        `configuration`: what it works by until it is told otherwise; nothing means the defaults. `radio`: the mobile
+        network at hand. What else it does while it is connected is added to `companions`.
         """
         self.bundle, self.settings, self.surroundings, self.emit = bundle, settings, surroundings, emit
         self.store, self.shelf = store, shelf
@@ -115,6 +115,7 @@ class Agent:
         """Whether it ended to be started anew."""
         self._started = surroundings.monotonic()
         self._subscribed_at = ""
+        self.radio = radio
         self.sampler = Sampler(
             source=source,
             store=store,
@@ -122,7 +123,7 @@ class Agent:
             configuration=configuration or Configuration(),
             boot_count=self.state.boot_count,
             firmware=firmware,
-            metrics=lambda moment: readings_of(self._health(radio(moment))),
+            metrics=lambda moment: readings_of(self._health(moment)),
             emit=emit,
             every=settings.sample_every,
             limit=settings.row_limit,
@@ -209,7 +210,7 @@ class Agent:
             port=self.bundle.port,
             credentials=self.settings.credentials,
             client_id=self.bundle.device,
-            keep_alive=self.bundle.keep_alive,
+            keep_alive=self.bundle.keep_alive(self.radio(world.clock()).operator),
             session_expiry=self.bundle.session_expiry,
             proxy=self.settings.proxy,
         )
@@ -218,7 +219,8 @@ class Agent:
             self.emit({"event": "trusted", "tls": handshake.tls_version, "cipher": handshake.cipher})
         link = await world.dial(call, self._hear)
         self.connects += 1
-        self.emit({"event": "connected", "server_name": route.server_name, "is_resumed": link.is_resumed})
+        told = {"server_name": route.server_name, "is_resumed": link.is_resumed}
+        self.emit({"event": "connected"} | told | {"keep_alive_seconds": call.keep_alive.total_seconds()})
         return link
 
     async def _session(self, link: Link) -> Parting:
@@ -335,7 +337,7 @@ class Agent:
     async def _sleep(self, delay: timedelta) -> None:
         await self.surroundings.sleep(delay.total_seconds())
 
-    def _health(self, signal_dbm: Decimal | None) -> Health:
+    def _health(self, moment: datetime) -> Health:
         return Health(
             uptime_seconds=self.surroundings.monotonic() - self._started,
             boot_count=self.state.boot_count,
@@ -343,7 +345,7 @@ class Agent:
             waiting_rows=self.sender.waiting,
             dropped_rows=sum(self.store.dropped.values()),
             unheard_batches=self.sender.unheard,
-            signal_dbm=signal_dbm,
+            signal_dbm=self.radio(moment).signal_dbm,
         )
 
     def _summary(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from device.settings import Settings
 from device.shadow import Shadow
 from device.shelf import FolderShelf
 from device.slot_keeper import SlotKeeper
-from device.surroundings import Emit, Source, Surroundings, real_surroundings
+from device.surroundings import Emit, Radio, Source, Surroundings, real_surroundings
 from protocol.bundle import read_bundle
 from protocol.measurement import ClockQuality
 
@@ -71,7 +71,7 @@ def assemble(
         emit=emit,
         configuration=keeper.current,
         firmware=slots.slots.running.version,
-        radio=signal_strength,
+        radio=lambda moment: Radio(settings.operator, signal_strength(moment)),
     )
     keeper.listen(lambda: agent.sampler.configure(keeper.current))
     agent.companions += [_jobs_client(agent, keeper), _shadow(agent, keeper), slots]

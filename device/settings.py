@@ -14,6 +14,8 @@ class Settings:
 
     credentials: Credentials
     proxy: HostPort | None = None
+    operator: str = ""
+    """The mobile network that the demo's modem is in."""
     batches: int | None = None
     """Stop after so many acknowledged batches; nothing means never."""
     rows: int | None = None

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,21 @@ Emit = Callable[[dict[str, Any]], None]
 """Told what happens: a plain dictionary with a name under `event`."""
 Source = Callable[[datetime], tuple[Reading, ...]]
 """The sensors: what they say at a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Radio:
+    """The mobile network at hand, as the modem tells it."""
+
+    operator: str = ""
+    """What the modem calls it; nothing on a cable."""
+    signal_dbm: Decimal | None = None
+
+
+def no_radio(_moment: datetime) -> Radio:
+    """A device on a cable."""
+    return Radio()
+
 
 Resolve = Callable[[DeviceId, str], Awaitable[Route]]
 """Where a device's name leads now, of its id and the domain; `ResolutionError`."""

@@ -31,6 +31,8 @@ SESSION_EXPIRY = timedelta(hours=1)
 LONGEST_SESSION_EXPIRY = timedelta(days=7)
 """AWS IoT Core quota "Maximum persistent session expiry", which may be raised to this."""
 
+KeepAliveSeconds = Annotated[int, Field(ge=SHORTEST_KEEP_ALIVE.total_seconds(), le=LONGEST_KEEP_ALIVE.total_seconds())]
+
 
 class Topics(BaseModel):
     """The topics the device uses, spelled out for firmware that cannot compute them."""
@@ -60,19 +62,19 @@ class Bundle(BaseModel):
     ] = int(SAFE_RECONNECT_WINDOW.total_seconds())
     """How wide the fleet spreads its return after an outage (`protocol.traffic.reconnect_window`)."""
 
-    keep_alive_seconds: Annotated[
-        int, Field(ge=SHORTEST_KEEP_ALIVE.total_seconds(), le=LONGEST_KEEP_ALIVE.total_seconds())
-    ] = int(KEEP_ALIVE.total_seconds())
+    keep_alive_seconds: KeepAliveSeconds = int(KEEP_ALIVE.total_seconds())
     """How often the device speaks at least; below every timeout on its path (`protocol.keep_alive`)."""
+    keep_alive_seconds_by_operator: dict[str, KeepAliveSeconds] = {}
+    """The same, in the networks of operators that forget sooner or forbid to speak so often, by what the modem calls
+    them."""
     session_expiry_seconds: Annotated[int, Field(ge=0, le=LONGEST_SESSION_EXPIRY.total_seconds())] = int(
         SESSION_EXPIRY.total_seconds()
     )
     """How long a broker keeps what it has for a device that is away."""
 
-    @property
-    def keep_alive(self) -> timedelta:
-        """The interval, as a time."""
-        return timedelta(seconds=self.keep_alive_seconds)
+    def keep_alive(self, operator: str) -> timedelta:
+        """The interval in the network of that operator."""
+        return timedelta(seconds=self.keep_alive_seconds_by_operator.get(operator, self.keep_alive_seconds))
 
     @property
     def session_expiry(self) -> timedelta:

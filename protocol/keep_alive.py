@@ -93,5 +93,19 @@ class KeepAlive:
         )
 
 
+FITTING_SHARE = 0.8
+"""Of the nearest timeout: a ping that is late by a retransmission or two still comes in time."""
+
+
+def fitting_keep_alive(operator: Operator) -> KeepAlive:
+    """The interval for a device in this operator's network; `KeepAliveError` when there is none.
+
+    The usual one where it fits; else shorter than the nearest timeout by a fifth, or as long as the operator demands.
+    """
+    nearest = min(operator.idle_timeout, LOAD_BALANCER_IDLE, NAT_GATEWAY_IDLE)
+    longest = timedelta(seconds=int(nearest.total_seconds() * FITTING_SHARE))
+    return KeepAlive(operator, max(min(KEEP_ALIVE, longest), operator.shortest_interval))
+
+
 def _s(time: timedelta) -> str:
     return f"{time.total_seconds():g} s"

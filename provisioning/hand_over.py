@@ -38,14 +38,16 @@ def bundle_files(
     issuers: Sequence[x509.Certificate],
     domain: str,
     reconnect_window: timedelta,
+    keep_alives: Mapping[str, timedelta],
     trust_anchors: bytes,
 ) -> dict[str, bytes]:
     """The bundle's files in the order they are written: `bundle.json` last, so where it stands, all stand.
 
-    `issuers`: who signed the device, and who signed that one, up to the root, which is not among them.
+    `keep_alives`: by operator, for the networks that need another one than the usual. `issuers`: who signed the device,
+    and who signed that one, up to the root, which is not among them.
     """
     chain = b"".join(each.public_bytes(Encoding.PEM) for each in (identity.certificate, *issuers))
-    document = _document(identity, domain, reconnect_window)
+    document = _document(identity, domain, reconnect_window, keep_alives)
     return {
         CHAIN_FILE: chain,
         TRUST_ANCHORS_FILE: trust_anchors,
@@ -61,7 +63,9 @@ def hand_over(identity: Identity, files: Mapping[str, bytes], folder: Path) -> N
         write_durably(folder / name, content)
 
 
-def _document(identity: Identity, domain: str, reconnect_window: timedelta) -> Bundle:
+def _document(
+    identity: Identity, domain: str, reconnect_window: timedelta, keep_alives: Mapping[str, timedelta]
+) -> Bundle:
     device = identity.device
     return Bundle(
         device=device,
@@ -70,6 +74,7 @@ def _document(identity: Identity, domain: str, reconnect_window: timedelta) -> B
         hostname=device_hostname(device, domain),
         topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
         reconnect_window_seconds=int(reconnect_window.total_seconds()),
+        keep_alive_seconds_by_operator={name: int(each.total_seconds()) for name, each in keep_alives.items()},
     )
 
 

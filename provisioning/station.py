@@ -201,6 +201,7 @@ class Station:
             issuers=(issuer, *self._above(identity.authority)),
             domain=self.environment.domain,
             reconnect_window=self.environment.fleet.reconnect_window,
+            keep_alives=self.environment.fleet.keep_alives,
             trust_anchors=self.trust_anchors,
         )
 

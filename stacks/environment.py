@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.device_id import parse_device_id
+from protocol.keep_alive import Operator, fitting_keep_alive
 from protocol.traffic import reconnect_window
 from stacks.grammar import CommonName, Day, Domain, Ipv4, Label, Region, StackName, TagValue, Text
 
@@ -133,6 +134,15 @@ class ClusterLoad(Frozen):
     """The account's quota of new connections: 500 by default, 3,000 in large regions."""
 
 
+class NetworkOperator(Frozen):
+    """What a mobile network does to an idle connection, as its operator or a test on the road says."""
+
+    idle_timeout_seconds: Annotated[int, Field(ge=1, le=86_400)]
+    """It forgets a connection that was silent this long."""
+    shortest_interval_seconds: Annotated[int, Field(ge=0, le=86_400)] = 0
+    """It forbids to speak more often than this only to stay connected."""
+
+
 class Fleet(Frozen):
     """How large the fleet becomes, and how long it may take to be whole again after an outage."""
 
@@ -140,6 +150,23 @@ class Fleet(Frozen):
     """From the moment a cluster is back until every device is; devices keep their readings meanwhile."""
     clusters: dict[Label, ClusterLoad]
     """Cluster to its load."""
+    operators: dict[Text, NetworkOperator] = {}
+    """The networks that need a keep-alive of their own, by what modems call them; bundles carry it."""
+
+    @property
+    def keep_alives(self) -> dict[str, timedelta]:
+        """By operator; `KeepAliveError` for one in whose network nothing can be kept alive, which the rules refuse."""
+        return {name: self.keep_alive(name) for name in self.operators}
+
+    def keep_alive(self, name: str) -> timedelta:
+        """In one operator's network; `KeepAliveError`."""
+        terms = self.operators[name]
+        operator = Operator(
+            name,
+            idle_timeout=timedelta(seconds=terms.idle_timeout_seconds),
+            shortest_interval=timedelta(seconds=terms.shortest_interval_seconds),
+        )
+        return fitting_keep_alive(operator).interval
 
     @property
     def reconnect_window(self) -> timedelta:

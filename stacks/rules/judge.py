@@ -27,6 +27,7 @@ RULES: tuple[Callable[..., Breaches], ...] = (
     scatter.every_cluster_has_a_load,
     scatter.fleets_fit_their_connections,
     scatter.fleets_come_back_in_time,
+    scatter.operators_let_devices_stay_connected,
     batches.large_fleets_gather_their_batches,
     pins.few_pins,
     pins.devices_pinned_once,

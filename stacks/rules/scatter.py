@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from protocol.bundle import LONGEST_RECONNECT_WINDOW
+from protocol.keep_alive import KeepAliveError
 from protocol.traffic import reconnect_window
 from stacks.environment import Cluster, ClusterLoad, Fleet
 from stacks.rules.breach import Breach, Breaches
@@ -46,6 +47,16 @@ def fleets_come_back_in_time(fleet: Fleet) -> Breaches:
                 "clusters, or allow more recovery_minutes"
             )
             yield Breach(("fleet", "clusters", name, "connects_per_second"), rule, way_out)
+
+
+def operators_let_devices_stay_connected(fleet: Fleet) -> Breaches:
+    """A keep-alive must lie below every timeout on its path, and no shorter than the operator bears."""
+    for name in fleet.operators:
+        try:
+            fleet.keep_alive(name)
+        except KeepAliveError as error:
+            rule, _, way_out = str(error).partition("; ")
+            yield Breach(("fleet", "operators", name), rule, way_out)
 
 
 def _enough(load: ClusterLoad, allowed: timedelta) -> int:

@@ -354,3 +354,17 @@ def _until(reached: Any) -> None:
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_the_keep_alive_is_that_of_the_network_it_is_in(broker: Broker) -> None:
+    """Looked up at each connect: a device that roams is in another network then."""
+    folder = broker.bundle("device18")
+    document = json.loads((folder / BUNDLE_FILE).read_text())
+    (folder / BUNDLE_FILE).write_text(json.dumps(document | {"keep_alive_seconds_by_operator": {"Nordtel": 192}}))
+    kept: dict[str, float] = {}
+    with network(broker, "device18") as (resolver, proxy), heard_by(broker, proxy, "device18"):
+        for operator in ("", "Nordtel", "Elsewhere"):
+            events: list[dict[str, Any]] = []
+            run(folder, events, resolver, proxy=proxy, batches=1, rows=1, operator=operator)
+            kept[operator] = next(event["keep_alive_seconds"] for event in events if event["event"] == "connected")
+    assert kept == {"": 240, "Nordtel": 192, "Elsewhere": 240}

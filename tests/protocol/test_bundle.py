@@ -1,5 +1,6 @@
 """The folder a device is given: read back as it was written, and refused when it is not ours."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from protocol.bundle import BUNDLE_FILE, MQTT_TLS_PORT, Bundle, Topics, read_bun
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
 from protocol.topics import batch_topic, command_filter
-from protocol.traffic import SAFE_RECONNECT_WINDOW
+from protocol.traffic import KEEP_ALIVE, SAFE_RECONNECT_WINDOW
 from tests.protocol.test_device_id import DEVICE_IDS
 
 
@@ -44,6 +45,14 @@ def test_a_bundle_of_before_there_was_a_window_has_the_safe_one(tmp_path: Path) 
     assert read_bundle(written(tmp_path, older)).reconnect_window == SAFE_RECONNECT_WINDOW
 
 
+def test_a_bundle_knows_the_keep_alive_of_each_operators_network_and_the_usual_one_elsewhere(tmp_path: Path) -> None:
+    older = bundle().model_dump_json(exclude={"keep_alive_seconds", "keep_alive_seconds_by_operator"})
+    assert read_bundle(written(tmp_path, older)).keep_alive("Nordtel") == KEEP_ALIVE, "as before there was one"
+    told = bundle().model_copy(update={"keep_alive_seconds_by_operator": {"Nordtel": 192}})
+    read = read_bundle(written(tmp_path, told.model_dump_json()))
+    assert (read.keep_alive("Nordtel"), read.keep_alive("")) == (timedelta(seconds=192), KEEP_ALIVE)
+
+
 @given(DEVICE_IDS, st.integers(min_value=1, max_value=65535))
 def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -> None:
     made = bundle(device, port)
@@ -61,6 +70,8 @@ def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -
         ({"key": "secret"}, "key"),
         ({"reconnect_window_seconds": 29}, "reconnect_window_seconds"),
         ({"reconnect_window_seconds": 86401}, "reconnect_window_seconds"),
+        ({"keep_alive_seconds": 29}, "keep_alive_seconds"),
+        ({"keep_alive_seconds_by_operator": {"Nordtel": 1201}}, "keep_alive_seconds_by_operator.Nordtel"),
         ({"topics": {"batch": "dt/device1/batch"}}, "topics.commands"),
         ({"hostname": None}, "hostname"),
     ],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.keep_alive import KeepAlive, KeepAliveError, Operator
+from protocol.keep_alive import KeepAlive, KeepAliveError, Operator, fitting_keep_alive
 from protocol.traffic import KEEP_ALIVE
 
 
@@ -78,6 +78,29 @@ def test_what_exists_is_below_every_timeout(interval: int, idle: int, shortest: 
     assert kept.interval < min(kept.operator.idle_timeout, kept.load_balancer_idle, kept.nat_idle)
     assert kept.operator.shortest_interval <= kept.interval
     assert kept.seen_dead_after <= kept.server_patience
+
+
+@pytest.mark.parametrize(
+    ("idle", "shortest", "interval"),
+    [
+        (7200, 0, 240),
+        (300, 0, 240),
+        (299, 0, 239),
+        (240, 0, 192),
+        (60, 0, 48),
+        (7200, 300, 300),
+        (320, 300, 300),
+        (38, 0, 30),
+    ],
+)
+def test_each_network_gets_the_interval_that_holds_in_it(idle: float, shortest: float, interval: float) -> None:
+    assert fitting_keep_alive(operator(idle, shortest)).interval == seconds(interval)
+
+
+@pytest.mark.parametrize(("idle", "shortest"), [(300, 300), (7200, 350), (37, 0)])
+def test_a_network_in_which_nothing_holds_is_refused(idle: float, shortest: float) -> None:
+    with pytest.raises(KeepAliveError, match="; "):
+        fitting_keep_alive(operator(idle, shortest))
 
 
 def test_a_keep_alive_cannot_be_changed_afterwards() -> None:

@@ -208,7 +208,9 @@ def test_a_folder_of_another_device_is_not_overwritten(factory: Factory) -> None
     refused = factory.issue("device2", "--generate-key", "--out", factory.device("device1"))
     assert refused.code == 2
     assert "holds the bundle of device device1" in refused.err
-    assert json.loads((factory.device("device1") / "bundle.json").read_text())["device"] == "device1"
+    document = json.loads((factory.device("device1") / "bundle.json").read_text())
+    assert document["device"] == "device1"
+    assert document["keep_alive_seconds_by_operator"] == {"Nordtel": 192}, "what the stack says of its networks"
 
 
 def test_a_key_that_is_not_the_identitys_is_not_left_beside_it(factory: Factory) -> None:

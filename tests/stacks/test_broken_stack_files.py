@@ -392,6 +392,14 @@ MISTAKES = [
         "or spread the devices over more clusters",
     ),
     Mistake(
+        "an operator whose network no keep-alive holds in",
+        "{ clusters: { eu1: { devices: 100000 }",
+        "{ operators: { Deaf: { idle_timeout_seconds: 20 } }, clusters: { eu1: { devices: 100000 }",
+        "flotilla:fleet.operators.Deaf",
+        "a keep-alive of 16 s is none for AWS IoT Core",
+        "choose from 30 s to 1200 s",
+    ),
+    Mistake(
         "a fleet that would take too long to come back",
         "{ clusters: { eu1: { devices: 100000 }",
         "{ recovery_minutes: 4, clusters: { eu1: { devices: 100000 }",

@@ -53,6 +53,20 @@ def test_a_fleet_fits_up_to_the_minute(devices: int, minutes: int, quota: int, *
     )
 
 
+def test_a_network_in_which_no_device_stays_connected_is_refused() -> None:
+    networks = {
+        "Nordtel": {"idle_timeout_seconds": 240},
+        "Patient": {"idle_timeout_seconds": 7200, "shortest_interval_seconds": 300},
+        "Deaf": {"idle_timeout_seconds": 300, "shortest_interval_seconds": 300},
+    }
+    asked = Fleet.model_validate({"clusters": {"eu1": {"devices": 1}}, "operators": networks})
+    (breach,) = scatter.operators_let_devices_stay_connected(asked)
+    assert breach.path == ("fleet", "operators", "Deaf")
+    assert breach.way_out == "lengthen that timeout, or take another operator"
+    sound = Fleet.model_validate({"clusters": {"eu1": {"devices": 1}}, "operators": dict(list(networks.items())[:2])})
+    assert sound.keep_alives == {"Nordtel": timedelta(seconds=192), "Patient": timedelta(seconds=300)}
+
+
 @given(st.integers(1, 10**8), st.integers(1, 1440), st.integers(1, 10_000))
 def test_the_quota_that_a_refusal_asks_for_is_the_smallest_that_fits(devices: int, minutes: int, quota: int) -> None:
     for breach in scatter.fleets_come_back_in_time(fleet(devices, minutes, connects_per_second=quota)):
