@@ -1,17 +1,25 @@
 """Put elements into the ledger: each an identity like one that was issued here, and the same however often."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
-from provisioning.ledger.records import Identity
+from provisioning.ledger.records import Identity, Prepared, Signed
 from provisioning.secure_elements.element import Defect
 from provisioning.secure_elements.plan import Acceptable
+
+BATCH = 500
+"""One sync of the disk for so many."""
+
+_Given = TypeVar("_Given")
 
 
 class Known(StrEnum):
@@ -52,18 +60,37 @@ def take_in(
     authorities: Mapping[str, x509.Certificate],
     clock: Callable[[], datetime],
 ) -> Iterator[Identity]:
-    """Every element that is new, recorded and delivered: its certificate is in it already."""
-    for each in found:
-        if each.known is Known.TAKEN_IN:
-            continue
-        certificate = each.found.element.certificate
-        issuer = authorities[each.found.authority]
-        # Vendors let elements outlive their signer; past the signer's end nobody can verify them.
-        not_after = min(certificate.not_valid_after_utc, issuer.not_valid_after_utc)
-        standing = ledger.prepare(each.found.intent(model, not_after=not_after), at=clock())
-        identity = standing if isinstance(standing, Identity) else ledger.record(standing, certificate, at=clock())
-        ledger.deliver(identity, at=clock())
-        yield identity
+    """Every element that is new, recorded and delivered: its certificate is in it already. Yielded means durable.
+
+    `ConflictError` when somebody else was faster with a device or a key; what was yielded before stands.
+    """
+    waiting = (each.found for each in found if each.known is Known.NEW)
+    while some := tuple(itertools.islice(waiting, BATCH)):
+        intents = [each.intent(model, not_after=_end(each, authorities)) for each in some]
+        prepared = _granted(ledger.prepare_all(intents, at=clock()))
+        signed = [
+            Signed(standing, each.element.certificate.public_bytes(Encoding.DER))
+            for each, standing in zip(some, prepared, strict=True)
+            if isinstance(standing, Prepared)
+        ]
+        recorded = iter(_granted(ledger.record_all(signed, at=clock())))
+        identities = [each if isinstance(each, Identity) else next(recorded) for each in prepared]
+        ledger.deliver_all(identities, at=clock())
+        yield from identities
+
+
+def _end(each: Acceptable, authorities: Mapping[str, x509.Certificate]) -> datetime:
+    """Vendors let elements outlive their signer; past the signer's end nobody can verify them."""
+    return min(each.element.certificate.not_valid_after_utc, authorities[each.authority].not_valid_after_utc)
+
+
+def _granted(given: Sequence[_Given | RefusedError]) -> list[_Given]:
+    granted = []
+    for each in given:
+        if isinstance(each, RefusedError):
+            raise each
+        granted.append(each)
+    return granted
 
 
 def _known(each: Acceptable, ledger: Ledger | None, model: str) -> Known:

@@ -379,3 +379,13 @@ def test_nobody_issues_with_a_vendors_authority(line: Factory) -> None:
     refused = line.issue("device1", authority="elements")
     assert refused.code == 2
     assert "elements" in refused.err
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_an_audit_finds_nothing_wrong_with_elements_that_were_taken_in(kind: str, line: Factory) -> None:
+    make, more = FILES[kind]
+    assert imported(line, make(), kind, "--apply", *more).code == 0
+    audited = provisioning(
+        *("audit", "--stack", "dev", "--factory", line.folder, "--authorities", line.authorities, "--deep", "--json")
+    )
+    assert audited.code == 0, audited.out + audited.err
