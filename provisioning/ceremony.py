@@ -14,11 +14,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.algorithm import Algorithm, PublicKey
 from provisioning.authority import read_certificate
-from provisioning.ceremony_check import check_gateway, check_issuing, check_root, issuing_validity
+from provisioning.ceremony_check import (
+    check_algorithm,
+    check_gateway,
+    check_issuing,
+    check_room_for_stations,
+    check_root,
+    issuing_validity,
+)
 from provisioning.certify import certify, to_be_signed
 from provisioning.durable import make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
-from provisioning.factory_file import Authority, FactoryFile, Gateway
+from provisioning.factory_file import Authority, FactoryFile, Gateway, Reach
 from provisioning.file_signer import FileSigner
 from provisioning.key_file import make_or_read_authority_key, read_authority_key
 from provisioning.passphrase import Passphrase
@@ -75,9 +82,13 @@ def hold(plan: FactoryFile, room: Room) -> tuple[Made, ...]:
     root = read_certificate(room.factory / ROOT_CERTIFICATE_FILE)
     found = {name: read_certificate(room.out / f"{name}.pem") for name in plan.authorities}
     check_root(plan.root, root, found)
+    if root is not None:
+        check_room_for_stations(root, plan.authorities)
+    for name, key in room.held_keys.items():
+        check_algorithm(f"authorities.{name}", plan.authorities[name].algorithm, key)
     for name, profile in plan.authorities.items():
         if (kept := found[name]) is not None and root is not None:
-            check_issuing(name, profile, kept, root, _standing_key(name, profile, room))
+            check_issuing(name, profile, kept, root, _standing_key(name, profile, room), domain=room.domain)
         elif root is not None:
             issuing_validity(name, profile, root, room.now)
     gateway = read_certificate(room.out / f"{GATEWAY_AUTHORITY}.pem")
@@ -127,6 +138,7 @@ def _issuing(plan: FactoryFile, name: str, kept: x509.Certificate | None, root: 
         issuer=root,
         validity=issuing_validity(name, profile, root, room.now),
         serial=room.new_serial(),
+        domain=room.domain if profile.name_constraints is Reach.DEVICE_HOSTS else None,
     )
     return _written(name, path, certify(to_be_signed(builder, Algorithm.of(signer.public_key())), signer))
 

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from provisioning.algorithm import PublicKey
+from provisioning.algorithm import Algorithm, KeyType, PublicKey
 from provisioning.authority import is_issued_by
 from provisioning.errors import RefusedError, StationError
-from provisioning.factory_file import Authority, Gateway, Root
-from provisioning.profile import BACKDATE, Validity, authority_name, is_limited_to_gateways, years
+from provisioning.factory_file import Authority, Gateway, Reach, Root
+from provisioning.profile import BACKDATE, Validity, authority_name, is_limited_to_device_hosts, years
 
 _WAY_OUT = "put the file back as it was reviewed, or give what is new a name of its own"
 
@@ -36,8 +36,10 @@ def check_issuing(
     certificate: x509.Certificate,
     root: x509.Certificate,
     public_key: PublicKey,
+    *,
+    domain: str,
 ) -> None:
-    """Refuse an authority that stands with another subject, life, path length, key or root than the file's."""
+    """Refuse an authority that stands with another subject, life, reach, key or root than the file's."""
     place = f"authorities.{name}"
     if certificate.public_key() != public_key:
         raise RefusedError(f"{place}.key: the certificate that stands belongs to another key; {_WAY_OUT}")
@@ -50,6 +52,33 @@ def check_issuing(
         )
     if not _lasts(certificate, years(profile.lifetime_years)):
         raise RefusedError(f"{place}.lifetime_years: the authority that stands lasts {_shown(certificate)}; {_WAY_OUT}")
+    stands = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    if stands != profile.path_length:
+        raise RefusedError(f"{place}.path_length: the authority that stands has {stands}; {_WAY_OUT}")
+    if (profile.name_constraints is Reach.DEVICE_HOSTS) is not is_limited_to_device_hosts(certificate, domain):
+        rule = f"the authority that stands was not made with {profile.name_constraints} of {domain}"
+        raise RefusedError(f"{place}.name_constraints: {rule}; {_WAY_OUT}")
+
+
+def check_algorithm(place: str, algorithm: Algorithm, key: PublicKey) -> None:
+    """Refuse a key that signs with another algorithm than the file's: of an HSM or KMS, which made it."""
+    found = KeyType.of(key)
+    if found is not algorithm.key_type:
+        raise RefusedError(
+            f"{place}.algorithm: is {algorithm}, and the key that is there is {found or 'of no type of ours'}; make "
+            f"another key, or write the algorithm of this one"
+        )
+
+
+def check_room_for_stations(root: x509.Certificate, authorities: Mapping[str, Authority]) -> None:
+    """Refuse stations below a root that was made when there were none."""
+    length = root.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+    needed = 1 + max((authority.path_length for authority in authorities.values()), default=0)
+    if length is not None and length < needed:
+        raise RefusedError(
+            f"root: the one that stands lets {length} authorities stand below each other, and the stations need "
+            f"{needed}; hold the ceremony of a new root, with a name of its own"
+        )
 
 
 def check_gateway(
@@ -71,7 +100,7 @@ def check_gateway(
         raise RefusedError(f"gateway: the certificate that stands is not its own root; {_WAY_OUT}")
     if not _lasts(certificate, years(profile.lifetime_years)):
         raise RefusedError(f"gateway.lifetime_years: the authority that stands lasts {_shown(certificate)}; {_WAY_OUT}")
-    if not is_limited_to_gateways(certificate, domain):
+    if not is_limited_to_device_hosts(certificate, domain):
         raise RefusedError(
             f"gateway: the authority that stands is not limited to the device names of {domain}; {_WAY_OUT}"
         )

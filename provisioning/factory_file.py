@@ -49,6 +49,16 @@ HardwareType = Annotated[
 ]
 
 
+class Reach(StrEnum):
+    """Which names an authority may sign, for whoever verifies (RFC 5280, name constraints)."""
+
+    ANY = "any"
+    """The certificate says nothing of names: every verifier takes it."""
+    DEVICE_HOSTS = "device-hosts"
+    """Of hosts only those under `gw.<domain>`, and no address: a critical extension, so that a verifier that does not
+    know it refuses."""
+
+
 class KeyMade(StrEnum):
     """Who makes a device's private key."""
 
@@ -79,6 +89,7 @@ class Authority(Frozen):
     lifetime_years: Years
     path_length: Annotated[int, Field(ge=0, le=1)]
     """How many authorities may stand below it: 0 where it signs devices only, 1 where it has stations."""
+    name_constraints: Annotated[Reach, Field(strict=False)] = Reach.ANY
     serials: Serials | None = None
     """The first octets, in hexadecimal, of every serial number it gives; all of them where it says nothing."""
 

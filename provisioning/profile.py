@@ -97,10 +97,14 @@ def issuing_builder(
     issuer: x509.Certificate,
     validity: Validity,
     serial: int,
+    domain: str | None = None,
 ) -> x509.CertificateBuilder:
-    """An issuing authority of one supplier or line."""
+    """An issuing authority of one supplier or line; with a `domain` it may name no host but that domain's devices."""
     builder = _builder(subject=name, issuer=issuer.subject, public_key=public_key, validity=validity, serial=serial)
-    return _authority(builder, path_length=path_length).add_extension(issuer_key_identifier(issuer), critical=False)
+    builder = _authority(builder, path_length=path_length)
+    if domain is not None:
+        builder = builder.add_extension(_device_hosts(domain), critical=True)
+    return builder.add_extension(issuer_key_identifier(issuer), critical=False)
 
 
 def station_builder(
@@ -158,16 +162,16 @@ def gateway_authority_builder(
     identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
     return (
         _authority(builder, path_length=0)
-        .add_extension(_gateway_reach(domain), critical=True)
+        .add_extension(_device_hosts(domain), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
     )
 
 
-def is_limited_to_gateways(authority: x509.Certificate, domain: str) -> bool:
+def is_limited_to_device_hosts(authority: x509.Certificate, domain: str) -> bool:
     """Whether an authority may sign names of devices of the domain, and no others."""
     try:
-        return authority.extensions.get_extension_for_class(x509.NameConstraints).value == _gateway_reach(domain)
+        return authority.extensions.get_extension_for_class(x509.NameConstraints).value == _device_hosts(domain)
     except x509.ExtensionNotFound:
         return False
 
@@ -208,7 +212,7 @@ def issuer_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifi
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
 
 
-def _gateway_reach(domain: str) -> x509.NameConstraints:
+def _device_hosts(domain: str) -> x509.NameConstraints:
     devices = x509.DNSName(f"{DEVICE_ZONE_LABEL}.{domain}")
     return x509.NameConstraints(permitted_subtrees=[devices], excluded_subtrees=_NO_ADDRESS)
 

@@ -23,7 +23,7 @@ from provisioning.profile import (
     authority_name,
     device_name,
     gateway_builder,
-    is_limited_to_gateways,
+    is_limited_to_device_hosts,
     issuer_key_identifier,
 )
 from provisioning.signer import Signer
@@ -43,7 +43,7 @@ class GatewayAuthority:
         """The authority; `RefusedError` when certificate and signer are not of each other, or it may sign more."""
         if certificate.public_key() != signer.public_key():
             raise RefusedError("authority gateway: its certificate belongs to another key; restore the one of this key")
-        if not is_limited_to_gateways(certificate, domain):
+        if not is_limited_to_device_hosts(certificate, domain):
             raise RefusedError(f"authority gateway: is not limited to devices of {domain}; hold its ceremony again")
         return cls(certificate=certificate, signer=signer)
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.ceremony import Made, Room, hold
 from provisioning.commands.options import now
 from provisioning.errors import RefusedError, StationError
 from provisioning.factory_file import FactoryFile
+from provisioning.key_file import read_authority_key
 from provisioning.passphrase import given_passphrase
 from tests.provisioning.factory import CEREMONY, Factory, provisioning
 from tests.provisioning.requests import p256
@@ -53,6 +56,12 @@ def test_a_lost_certificate_is_made_again_for_the_same_key(factory: Factory) -> 
     ("old", "new", "said"),
     [
         ("Test Root CA", "Other Root CA", "root: the one that stands is CN=Test Root CA,O=Test Fleet"),
+        ("path_length: 0", "path_length: 1", "authorities.line-a.path_length: the authority that stands has 0"),
+        (
+            "path_length: 0",
+            "path_length: 0, name_constraints: device-hosts",
+            "was not made with device-hosts of iot-dev",
+        ),
         ("lifetime_years: 30", "lifetime_years: 29", "root.lifetime_years: the root that stands lasts from"),
         (
             "lifetime_years: 20",
@@ -97,9 +106,9 @@ def test_a_kms_authority_whose_key_is_not_deployed_says_to_deploy_first(tmp_path
     assert not factory.folder.exists()
 
 
-def kms_ceremony(root_years: int = 30, issuing_years: int = 20) -> FactoryFile:
+def kms_ceremony(root_years: int = 30, issuing_years: int = 20, path_length: int = 0) -> FactoryFile:
     root = {"common_name": "R", "organization": "O", "key": "file", "lifetime_years": root_years}
-    line = {"common_name": "L", "key": "kms", "lifetime_years": issuing_years, "path_length": 0}
+    line = {"common_name": "L", "key": "kms", "lifetime_years": issuing_years, "path_length": path_length}
     return FactoryFile.model_validate(
         {
             "environment": "staging",
@@ -133,6 +142,46 @@ def test_outside_dev_the_passphrase_comes_from_people_and_is_never_written(tmp_p
     hold_in(tmp_path, kms_ceremony(), p256().public_key())
     assert sorted(path.name for path in (tmp_path / "factory").iterdir()) == ["root.key.pem", "root.pem"]
     assert all(PASSPHRASE.encode() not in data for data in contents(tmp_path).values())
+
+
+def test_an_authority_of_device_hosts_alone_says_so_in_its_certificate(tmp_path: Path) -> None:
+    factory = Factory(tmp_path)
+    limited = CEREMONY.replace("path_length: 0", "path_length: 0, name_constraints: device-hosts")
+    assert factory.ceremony(limited).code == 0
+    certificate = x509.load_pem_x509_certificate((factory.authorities / "line-a.pem").read_bytes())
+    constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical
+    assert constraints.value.permitted_subtrees == [x509.DNSName("gw.iot-dev.example.com")]
+    assert [row["result"] for row in factory.ceremony(limited).json["authorities"]] == ["kept", "kept"]
+    assert factory.ceremony().code == 2, "a limit that is taken out of the file stands in the certificate all the same"
+
+
+def test_a_held_key_of_another_algorithm_than_the_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        RefusedError, match=r"authorities\.line-a\.algorithm: is ecdsa-p256-sha256, and the key that is"
+    ):
+        hold_in(tmp_path, kms_ceremony(), ec.generate_private_key(ec.SECP384R1()).public_key())
+    assert not (tmp_path / "factory").exists()
+
+
+def test_stations_do_not_stand_below_a_root_that_was_made_without_them(tmp_path: Path) -> None:
+    hold_in(tmp_path, kms_ceremony(), p256().public_key())
+    folder = tmp_path / "factory"
+    root = x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
+    key = read_authority_key(folder / "root.key.pem", PASSPHRASE.encode())
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    old = x509.CertificateBuilder(
+        issuer_name=root.issuer,
+        subject_name=root.subject,
+        public_key=key.public_key(),
+        serial_number=root.serial_number,
+        not_valid_before=root.not_valid_before_utc,
+        not_valid_after=root.not_valid_after_utc,
+    ).add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+    (folder / "root.pem").write_bytes(old.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+    (tmp_path / "authorities" / "line-a.pem").unlink()
+    with pytest.raises(RefusedError, match="lets 1 authorities stand below each other, and the stations need 2"):
+        hold_in(tmp_path, kms_ceremony(path_length=1), p256().public_key())
 
 
 def test_a_short_passphrase_is_refused(tmp_path: Path) -> None:

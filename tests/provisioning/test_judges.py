@@ -71,14 +71,15 @@ def root(algorithm: Algorithm) -> x509.Certificate:
 
 
 @cache
-def line(algorithm: Algorithm, path_length: int = 0) -> x509.Certificate:
+def line(algorithm: Algorithm, path_length: int = 0, domain: str | None = None) -> x509.Certificate:
     builder = issuing_builder(
-        name=authority_name(f"Line {algorithm} {path_length}", "Flotilla"),
+        name=authority_name(f"Line {algorithm} {path_length} {domain or ''}".strip(), "Flotilla"),
         public_key=signer(f"line {path_length}", algorithm).public_key(),
         path_length=path_length,
         issuer=root(algorithm),
         validity=Validity.lasting(years(20), now=NOW),
         serial=new_serial(),
+        domain=domain,
     )
     return certify(to_be_signed(builder, algorithm), signer("root", algorithm))
 
@@ -110,9 +111,12 @@ def device(
     return x509.load_der_x509_certificate(signed(tbs, key))
 
 
-def of_line(key_type: KeyType, algorithm: Algorithm, name: AlternativeName | None = None) -> Chain:
-    leaf = device(line(algorithm), signer("line 0", algorithm), key_type, name)
-    return Chain(certificates=(root(algorithm), line(algorithm), leaf))
+def of_line(
+    key_type: KeyType, algorithm: Algorithm, name: AlternativeName | None = None, domain: str | None = None
+) -> Chain:
+    issuer = line(algorithm, domain=domain)
+    leaf = device(issuer, signer("line 0", algorithm), key_type, name)
+    return Chain(certificates=(root(algorithm), issuer, leaf))
 
 
 def of_station() -> Chain:
@@ -156,6 +160,10 @@ KINDS: Mapping[str, Callable[[], Chain]] = {
         KeyType.P256, P256, HardwareModule("1.3.6.1.4.1.32473.1.100")
     ),
     "a device with a host name": lambda: of_line(KeyType.P256, P256, HostName(DOMAIN)),
+    "a device of a line limited to device hosts": lambda: of_line(KeyType.P256, P256, HostName(DOMAIN), DOMAIN),
+    "a device with another name of such a line": lambda: of_line(
+        KeyType.P256, P256, HardwareModule("1.3.6.1.4.1.32473.1"), DOMAIN
+    ),
     "a device of a P-384 line": lambda: of_line(KeyType.P256, P384),
     "a device of an RSA line": lambda: of_line(KeyType.RSA_2048, RSA),
     "a device of a station": of_station,
