@@ -11,7 +11,7 @@ import typer
 from provisioning.authority import IssuingAuthority, read_certificate
 from provisioning.ceremony import ROOT_CERTIFICATE_FILE, ROOT_KEY_FILE
 from provisioning.commands.authorities import open_authority, typed
-from provisioning.commands.options import AsJson, Factory, OutputsFile, Stack, now
+from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Stack, now
 from provisioning.commands.telling import errors_told, tell
 from provisioning.crl.issue_list import DELTA_LIFETIME, FULL_LIFETIME, Planned, Wanted, issue_list, listed, plan_list
 from provisioning.crl.shelf import CRL_FOLDER, Shelf
@@ -46,9 +46,7 @@ def crl(
     ] = None,
     delta_url: Annotated[str | None, typer.Option(help="Stated in a full list: where its deltas are.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where lists are published; default <factory>/crl.")] = None,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
+    authorities: Authorities = None,
     outputs: OutputsFile = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; otherwise this only says what would be done.")] = False,
     as_json: AsJson = False,

@@ -10,7 +10,7 @@ from cryptography import x509
 from rich.console import Console
 from rich.progress import Progress
 
-from provisioning.commands.options import AsJson, Factory, Stack, now
+from provisioning.commands.options import AsJson, Authorities, Factory, Stack, now
 from provisioning.commands.telling import REFUSED, errors_told, tell_error, tell_rows
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
@@ -44,9 +44,7 @@ def import_elements(
     model: Annotated[str, typer.Option(help="The hardware model the elements go into, as the stack names it.")],
     authority: Annotated[list[str], typer.Option(help="A vendor's authority, as the stack names it; repeatable.")],
     factory: Factory,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
+    authorities: Authorities = None,
     device_id: Annotated[str, typer.Option(help="The device id of an element, with its serial number in it.")] = SERIAL,
     manifest_signer: Annotated[
         Path | None, typer.Option(help="microchip: certificates of who may sign manifests, in PEM.")

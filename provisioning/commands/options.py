@@ -17,6 +17,9 @@ OutputsFile = Annotated[
 Profiles = Annotated[
     Path | None, typer.Option("--profiles", help="The factory file; default stacks/factories/<stack>.yaml.")
 ]
+Authorities = Annotated[
+    Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
+]
 Device = Annotated[str, typer.Option(help="The device id: its name in DNS, MQTT and its certificate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON document on standard output.")]
 

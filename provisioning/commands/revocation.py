@@ -13,7 +13,17 @@ from cryptography import x509
 from provisioning.authority import read_certificate
 from provisioning.commands.clusters import tell_clusters
 from provisioning.commands.crl import ROOT
-from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, moment, now, outputs_of
+from provisioning.commands.options import (
+    AsJson,
+    Authorities,
+    Factory,
+    OutputsFile,
+    Profiles,
+    Stack,
+    moment,
+    now,
+    outputs_of,
+)
 from provisioning.commands.progress import counted
 from provisioning.commands.telling import errors_told, tell, tell_rows
 from provisioning.crl.note import with_since
@@ -57,9 +67,7 @@ def plan(
         str | None, typer.Option(help="Since when the key is not to be trusted, such as 2026-11-20T08:00:00Z.")
     ] = None,
     note: Annotated[str, typer.Option(help="In your own words, for who reads the ledger later.")] = "",
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
+    authorities: Authorities = None,
     profiles: Profiles = None,
     as_json: AsJson = False,
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from provisioning.authority import read_certificate
-from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, now, outputs_of
+from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Profiles, Stack, now, outputs_of
 from provisioning.commands.telling import REFUSED, errors_told, tell, tell_error, tell_rows
 from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import write_durably
@@ -28,9 +28,7 @@ def rotate(
     authority: Annotated[str, typer.Option(help="The old authority or station: what it signed is to be reissued.")],
     to: Annotated[str, typer.Option(help="The new authority or station.")],
     out: Annotated[Path | None, typer.Option(help="A CSV file of the waves, for who reissues.")] = None,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
+    authorities: Authorities = None,
     profiles: Profiles = None,
     outputs: OutputsFile = None,
     as_json: AsJson = False,

@@ -8,7 +8,7 @@ import typer
 from provisioning.authority import is_issued_by, read_certificate
 from provisioning.ceremony import authority_key_path
 from provisioning.commands.authorities import open_authority, station_hsm
-from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, now
+from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Profiles, Stack, now
 from provisioning.commands.telling import errors_told, tell, tell_rows
 from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import write_durably
@@ -34,9 +34,6 @@ from stacks.load import AUTHORITIES, find_ca_certificates
 commands = typer.Typer(help="Stations that sign on their own: set one up, look at it.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The station, as the factory file names it.")]
-Authorities = Annotated[
-    Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-]
 
 
 @commands.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pkcs11
 import pytest
+from botocore.stub import Stubber
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -133,29 +134,64 @@ def test_a_key_of_another_type_or_use_is_refused_by_every_kind(
 SIGNING = """
 import json, sys
 from pathlib import Path
-from provisioning.hsm import Hsm
-from provisioning.pkcs11_signer import Pkcs11Signer
-module, token, label, count = sys.argv[1:]
-signer = Pkcs11Signer.of(Hsm(module=Path(module), token=token, pin=lambda: sys.stdin.readline().strip()), label)
+kind, first, second, count = sys.argv[1:]
+secret = sys.stdin.readline().strip()
+if kind == "file":
+    from provisioning.file_signer import FileSigner
+    from provisioning.key_file import read_authority_key
+    signer = FileSigner(read_authority_key(Path(first), secret.encode()))
+elif kind == "kms":
+    from provisioning.cloud import Cloud
+    from provisioning.kms_signer import KmsSigner
+    signer = KmsSigner.of(Cloud.from_environment().kms(first), second)
+else:
+    from provisioning.hsm import Hsm
+    from provisioning.pkcs11_signer import Pkcs11Signer
+    module, token = first.split("|")
+    signer = Pkcs11Signer.of(Hsm(module=Path(module), token=token, pin=lambda: secret), second)
 print(json.dumps([signer.sign(f"{number}".encode()).hex() for number in range(int(count))]))
 """
+SIGNED_BY_EACH = 50
 
 
-def test_two_processes_sign_with_one_token_at_once(token: SoftToken) -> None:
-    signer = make_or_find_key(token.hsm, "shared", KeyType.P256)
-    command = [sys.executable, "-c", SIGNING, str(MODULE), token.label, "shared", "100"]
+@pytest.mark.parametrize("make", KINDS, indirect=True)
+def test_two_processes_sign_with_one_key_at_once(
+    make: Make, connected: Connected, token: SoftToken, tmp_path: Path
+) -> None:
+    signer = make(KeyType.P256)
+    match signer:
+        case KmsSigner():
+            words, secret = ("kms", "eu-north-1", signer.key_arn), ""
+        case Pkcs11Signer():
+            words, secret = ("pkcs11", f"{MODULE}|{token.label}", signer.label), PIN
+        case _:
+            words, secret = ("file", str(tmp_path / f"{KeyType.P256}.key.pem"), ""), PASSPHRASE.decode()
+    command = [sys.executable, "-c", SIGNING, *words, str(SIGNED_BY_EACH)]
+    variables = {**os.environ, **connected.variables, **token.variables}
     processes = [
-        subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **token.variables}
-        )
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables)
         for _ in range(2)
     ]
-    told = [process.communicate(PIN + "\n", timeout=60)[0] for process in processes]
+    told = [process.communicate(secret + "\n", timeout=60)[0] for process in processes]
     for signatures in map(json.loads, told):
-        assert len(signatures) == 100
+        assert len(signatures) == SIGNED_BY_EACH
         for number, signature in enumerate(signatures):
             message = f"{number}".encode()
             assert Algorithm.ECDSA_P256_SHA256.is_signature(bytes.fromhex(signature), message, signer.public_key())
+
+
+def test_credentials_that_expired_and_an_answer_without_a_signature_are_told(connected: Connected) -> None:
+    kms = connected.client("kms", "eu-north-1")
+    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    signer = KmsSigner.of(kms, arn)
+    with Stubber(kms) as stub:
+        stub.add_client_error("sign", "ExpiredTokenException", "The security token included in the request is expired")
+        with pytest.raises(CloudError, match=r"kms:Sign with .*expired; check credentials"):
+            signer.sign(b"a certificate")
+        stub.add_response("sign", {"KeyId": arn})
+        with pytest.raises(CloudError, match="answered without a signature; try again"):
+            signer.sign(b"a certificate")
+    assert signer.sign(b"a certificate"), "and with new ones it goes on"
 
 
 def test_a_session_that_was_lost_is_opened_again_and_a_token_that_is_gone_is_told(
