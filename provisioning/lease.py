@@ -12,12 +12,13 @@ def check_lease(station: str, lease: Lease, *, now: datetime, issued: int, wante
     `issued`: how many the ledger has prepared with this station's key so far.
     """
     begins, ends = lease_period(lease)
+    now = now.astimezone(UTC)
     if not begins <= now <= ends:
         raise RefusedError(
             f"station {station}: may sign from {lease.begins} to {lease.ends}, and it is {now:%Y-%m-%d %H:%M} UTC; "
             f"set its clock, or renew its lease"
         )
-    if not _is_open(lease, now.astimezone(UTC).hour):
+    if not _is_open(lease, now.hour):
         raise RefusedError(
             f"station {station}: signs from {lease.from_hour} to {lease.to_hour} o'clock UTC, and it is "
             f"{now:%H:%M}; wait, or change the hours in the factory file"

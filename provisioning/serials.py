@@ -37,7 +37,7 @@ class SerialRange:
 
     def contains(self, serial: int) -> bool:
         """Whether a serial number is one of these."""
-        return serial > 0 and f"{serial:0{2 * SERIAL_OCTETS}x}".startswith(self.prefix)
+        return f"{serial:0{2 * SERIAL_OCTETS}x}".startswith(self.prefix)
 
     def overlaps(self, other: "SerialRange") -> bool:
         """Whether a serial number may be in both."""

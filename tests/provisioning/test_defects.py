@@ -314,9 +314,40 @@ def test_what_we_make_ourselves_is_accepted(key_type: KeyType, alternative: Host
     assert check_certificate(der, LINE_CERTIFICATE, expected, now=NOW).public_key() == key
 
 
+def test_a_mistake_that_several_rules_meet_is_told_once() -> None:
+    with pytest.raises(RefusedError) as refused:
+        check_certificate(raw(more=CONSTRAINTS_TWICE), LINE_CERTIFICATE, EXPECTED, now=NOW)
+    reasons = str(refused.value).splitlines()[1:]
+    assert len(reasons) == 1, reasons
+
+
+def test_dates_and_serial_numbers_at_their_bounds_are_good() -> None:
+    life = Validity.of(LINE_CERTIFICATE)
+    check_certificate(made(begins=life.not_before, ends=life.not_after), LINE_CERTIFICATE, EXPECTED, now=NOW)
+    check_certificate(made(begins=NOW, ends=NOW), LINE_CERTIFICATE, EXPECTED, now=NOW)
+    for serial in (2**62, 2**159 - 1):
+        check_certificate(made(serial=serial), LINE_CERTIFICATE, EXPECTED, now=NOW)
+
+
 def test_the_maker_of_the_corpus_makes_good_certificates_too() -> None:
     for good in (made(), made(serial=2**63 - 1 + 2**62), made(changed={x509.BasicConstraints: None})):
         check_certificate(good, LINE_CERTIFICATE, EXPECTED, now=NOW)
+
+
+def test_an_authority_whose_key_may_not_sign_certificates_makes_nothing_good() -> None:
+    authority = x509.load_der_x509_certificate(
+        made(
+            key=LINE._key,
+            subject=LINE_CERTIFICATE.subject,
+            ends=END + years(2),
+            changed={
+                x509.BasicConstraints: (x509.BasicConstraints(ca=True, path_length=0), True),
+                x509.KeyUsage: (usage("crl_sign"), True),
+            },
+        )
+    )
+    with pytest.raises(RefusedError, match="its issuer is no authority that may sign certificates"):
+        check_certificate(made(), authority, EXPECTED, now=NOW)
 
 
 def test_an_issuer_that_is_no_authority_makes_nothing_good() -> None:

@@ -63,7 +63,7 @@ def told(document: Any) -> str:
     """What is said of a file that is refused."""
     with pytest.raises(StackError) as refused:
         parsed(document)
-    assert all(problem.file == "dev.yaml" and problem.line for problem in refused.value.problems)
+    assert all(problem.file == "dev.yaml" and problem.line and problem.way_out for problem in refused.value.problems)
     return str(refused.value)
 
 
@@ -114,7 +114,7 @@ REFUSED = [
         "authority line-a may have no station below it (path_length: 0); give",
     ),
     ("stations.night-1.lifetime_years", 20, "a station of 20 years outlives its authority line-b of 20"),
-    ("stations.night-1.lifetime_years", 15, "devices of 15 years, signed during the lease, outlive a station of 15"),
+    ("stations.night-1.lifetime_years", 15, "during the lease, outlive a station of 15; write at least 16"),
     ("stations.night-1.serials", "0c", None),
     ("stations.night-1.serials", "0b01", "stations.night-1.serials: serial numbers 0b01… are of line-b already (0b…)"),
     ("stations.night-1.lease.ends", "2026-11-30", "lease.ends: the lease ends before it begins, on 2026-12-01"),
@@ -162,6 +162,15 @@ def test_every_mistake_is_told_at_once_whichever_section_it_is_in() -> None:
     }
     document["root"]["lifetime_years"] = 30
     assert "authorities.line-b.common_name: 'A' is the name of line-a already" in told(document)
+
+
+def test_one_station_that_is_nowhere_does_not_hide_what_is_wrong_with_the_next() -> None:
+    document = changed("stations.night-1.line", "bench-z")
+    other = yaml.safe_load(GOOD)["stations"]["night-1"] | {"common_name": "T", "serials": "0d", "lifetime_years": 15}
+    document["stations"]["night-2"] = other
+    said = told(document)
+    assert "stations.night-1.line: there is no line 'bench-z'" in said
+    assert "stations.night-2.lifetime_years: devices of 15 years" in said
 
 
 @given(root=st.integers(-5, 60), authority=st.integers(-5, 60), station=st.integers(-5, 60), model=st.integers(-5, 60))

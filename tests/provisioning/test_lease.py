@@ -1,6 +1,6 @@
 """When and how much a station may sign."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
@@ -43,6 +43,13 @@ def test_a_station_signs_in_its_hours_only_a_night_shift_goes_over_midnight(
             continue
         signs.append(hour)
     assert signs == sorted(open_hours)
+
+
+def test_the_hours_of_a_lease_are_those_of_utc_wherever_the_station_is() -> None:
+    tallinn = timezone(timedelta(hours=2))
+    check_lease("night-1", lease(6, 7), now=datetime(2026, 12, 1, 8, 30, tzinfo=tallinn), issued=0)
+    with pytest.raises(RefusedError, match="signs from 6 to 7 o'clock UTC, and it is 04:30; wait"):
+        check_lease("night-1", lease(6, 7), now=datetime(2026, 12, 1, 6, 30, tzinfo=tallinn), issued=0)
 
 
 def test_a_station_signs_as_many_as_its_lease_says_and_not_one_more() -> None:

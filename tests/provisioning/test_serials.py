@@ -29,4 +29,6 @@ def test_ranges_that_do_not_overlap_share_no_serial_number(one: str, other: str,
 @pytest.mark.parametrize("prefix", [None, "0a", "7fffffff"])
 def test_no_serial_number_is_given_twice(prefix: str | None) -> None:
     draw = serials_of(prefix)
-    assert len({draw() for _ in range(1000)}) == 1000
+    drawn = {draw() for _ in range(1000)}
+    assert len(drawn) == 1000
+    assert all(f"{serial:040x}".startswith(prefix or "") for serial in drawn)
