@@ -17,6 +17,7 @@ from provisioning.commands.rotate import rotate
 from provisioning.commands.serve import serve
 from provisioning.commands.station import commands as station_commands
 from provisioning.commands.sync import sync
+from provisioning.commands.verify import verify
 
 app = typer.Typer(
     help="The factory: where every identity is born. Exit codes: 0 done, 1 failed and may be rerun, 2 refused.",
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate, crl, serve, audit, reconcile):
+for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate, crl, serve, audit, reconcile, verify):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -7,7 +7,7 @@ from provisioning.ledger.records import Event, History, Step
 from provisioning.ledger.times import from_microseconds
 
 _AFTER = """
-SELECT step, at, place || note FROM step WHERE step IN ('registered', 'revoked', 'retired') AND issuance = ?
+SELECT step, at, place || note FROM step WHERE step IN ('registered', 'proven', 'revoked', 'retired') AND issuance = ?
 """
 _ORDER = {step: place for place, step in enumerate(Step)}
 

@@ -107,6 +107,13 @@ class Ledger:
             entries.add("step", as_microseconds(at), number, number, Step.REGISTERED.value, cluster, "")
         self.rest()
 
+    def prove(self, identity: Identity, server_name: str, *, at: datetime) -> None:
+        """Note that the identity was seen to connect, to this server. The first proof of each server counts."""
+        with self.adding(f"device {identity.device}") as entries:
+            number = identity.issuance
+            entries.add("step", as_microseconds(at), number, number, Step.PROVEN.value, server_name, "")
+        self.rest()
+
     def revoke(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
         """Take the device's identity back; False when it was before. `RefusedError` for a device never issued."""
         return self._end(device, Step.REVOKED, f"{reason}: {note}" if note else reason.value, at)

@@ -22,6 +22,8 @@ class Step(StrEnum):
     DELIVERED = "delivered"
     REGISTERED = "registered"
     """In a cluster, ahead of the device's first connect. Just in time is the normal way, which nobody reports here."""
+    PROVEN = "proven"
+    """It connected as itself, and as nobody else, before its board left the station (`provisioning verify`)."""
     REVOKED = "revoked"
     RETIRED = "retired"
     """Ended in good order. Nobody accepts the certificate any more, as with `revoked`."""

@@ -61,8 +61,8 @@ CREATE TABLE step (
     issuance INTEGER NOT NULL REFERENCES issuance,
     through INTEGER NOT NULL REFERENCES issuance CHECK (through >= issuance),
     -- the last issuance of the step: another than the first only where a batch delivered all between
-    step TEXT NOT NULL CHECK (step IN ('delivered', 'registered', 'revoked', 'retired')),
-    place TEXT NOT NULL, -- the cluster of a registration
+    step TEXT NOT NULL CHECK (step IN ('delivered', 'registered', 'proven', 'revoked', 'retired')),
+    place TEXT NOT NULL, -- the cluster of a registration, the server name of a proof
     note TEXT NOT NULL,
     hash BLOB NOT NULL,
     UNIQUE (step, issuance, place)
