@@ -4,6 +4,7 @@ import typer
 
 from provisioning.commands.audit import audit
 from provisioning.commands.ceremony import ceremony
+from provisioning.commands.certificates import commands as certificates_commands
 from provisioning.commands.crl import crl
 from provisioning.commands.import_elements import import_elements
 from provisioning.commands.issue import issue
@@ -29,5 +30,6 @@ for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate,
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")
+app.add_typer(certificates_commands, name="certificates")
 app.add_typer(station_commands, name="station")
 app.add_typer(revocation_commands, name="revocation")

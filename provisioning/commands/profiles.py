@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
+from provisioning.alternative_name import NameKind
 from provisioning.commands.options import AsJson, Profiles, Stack
 from provisioning.commands.telling import REFUSED, errors_told, tell_error, tell_rows
-from provisioning.factory_file import Authority, FactoryFile, Gateway, Model, Root, Station
+from provisioning.factory_file import Authority, FactoryFile, Gateway, Model, Reach, Root, Station
 from provisioning.read_factory import available_factories, factory_of, factory_path, read_factory
 from stacks.errors import Problem, StackError
 
@@ -55,14 +56,18 @@ def _profiles(factory: FactoryFile) -> list[dict[str, str]]:
     rows = [_row("root", "", factory.root, "signs authorities")]
     for name, authority in factory.authorities.items():
         lines = ", ".join(factory.lines_of(name))
-        rows.append(_row("authority", name, authority, f"signs {_spoken(factory.models_of(name))}; lines {lines}"))
+        limits = [f"signs {', '.join(factory.models_of(name))}", f"lines {lines}", *_serials(authority.serials)]
+        if authority.name_constraints is not Reach.ANY:
+            limits.append(str(authority.name_constraints))
+        rows.append(_row("authority", name, authority, "; ".join(limits)))
     for name, station in factory.stations.items():
-        rows.append(_row("station", name, station, _lease(station)))
+        rows.append(_row("station", name, station, "; ".join((_lease(station), *_serials(station.serials)))))
     if factory.gateway is not None:
         rows.append(_row("gateway", "", factory.gateway, "signs servers under gw.<domain>"))
     for name, model in factory.models.items():
         lines = ", ".join(line for line, each in factory.lines.items() if name in each.models)
-        rows.append(_row("model", name, model, f"made on {lines}"))
+        named = [] if model.alternative_name is NameKind.NONE else [f"has its {model.alternative_name} name"]
+        rows.append(_row("model", name, model, "; ".join((f"made on {lines}", *named))))
     return rows
 
 
@@ -96,8 +101,8 @@ def _counted(factory: FactoryFile) -> str:
     )
 
 
-def _spoken(names: tuple[str, ...]) -> str:
-    return ", ".join(names)
+def _serials(prefix: str | None) -> tuple[str, ...]:
+    return () if prefix is None else (f"serial numbers {prefix}…",)
 
 
 def _as_text(values: dict[str, Any]) -> dict[str, str]:

@@ -246,6 +246,7 @@ def test_profiles_check_tells_each_file_and_fails_where_one_is_wrong(tmp_path: P
 def test_profiles_show_says_who_signs_what_and_until_when() -> None:
     shown = provisioning("profiles", "show", "--stack", "dev", "--json").json
     rows = {row["profile"]: row for row in shown["profiles"]}
-    assert rows["authority line-a"]["limits"] == "signs fl100, fl50; lines bench-a"
+    assert rows["authority line-a"]["limits"] == "signs fl100, fl50; lines bench-a; serial numbers 0a…"
     assert rows["model fl50"]["key"] == "made by the factory"
+    assert rows["model fl100"]["limits"] == "made on bench-a, bench-b; has its hardware-module name"
     assert provisioning("profiles", "show", "--stack", "nowhere").code == 2

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
 from protocol.bundle import read_bundle
@@ -263,3 +263,31 @@ def test_the_program_itself_tells_a_refusal_in_one_line_without_a_traceback(fact
     assert (refused.returncode, refused.stdout) == (2, "")
     said = "provisioning: --csr: x cannot be read (No such file or directory); give the device's request\n"
     assert refused.stderr == said
+
+
+def test_certificates_that_come_with_boards_are_judged_each_with_its_reasons(factory: Factory, tmp_path: Path) -> None:
+    assert factory.issue("device1").code == 0
+    good = tmp_path / "good.pem"
+    good.write_bytes(factory.chain("device1")[0].public_bytes(Encoding.PEM))
+    judge: tuple[str | Path, ...] = (
+        "certificates",
+        "check",
+        "--stack",
+        "dev",
+        "--authority",
+        "line-a",
+        "--authorities",
+    )
+    judge += (factory.authorities,)
+    accepted = provisioning(*judge, "--model", "fl50", good, "--json")
+    assert (accepted.code, accepted.json) == (0, {"certificates": [{"file": str(good), "result": "good"}]})
+    authority, junk = factory.authorities / "line-a.pem", tmp_path / "junk.pem"
+    junk.write_text("no certificate")
+    refused = provisioning(*judge, "--model", "fl50", good, authority, junk, "--json")
+    told = [(Path(row["file"]).name, row["result"]) for row in refused.json["certificates"]]
+    assert refused.code == 2
+    assert [name for name, _ in told] == ["good.pem", "line-a.pem", "junk.pem"]
+    assert "its subject's common name: device id 'Flotilla Dev Line A Issuing CA' has capitals" in told[1][1]
+    assert "is no readable certificate" in told[2][1]
+    for wrong, said in (("--model", "makes no model 'fl9'"), ("--authority", "fl9.pem is not there")):
+        assert said in provisioning(*judge, "--model", "fl50", wrong, "fl9", good).err
