@@ -58,6 +58,6 @@ def end(
                 elif latest.is_ended:
                     done.append(Done(row, Outcome.ENDED_BEFORE))
                 else:
-                    entries.add("step", moment, row.issuance, step.value, "", note)
+                    entries.add("step", moment, row.issuance, row.issuance, step.value, "", note)
                     done.append(Done(row, Outcome.ENDED))
         yield from done
