@@ -3,6 +3,7 @@
 import typer
 
 from provisioning.commands.audit import audit
+from provisioning.commands.batch import batch
 from provisioning.commands.ceremony import ceremony
 from provisioning.commands.certificates import commands as certificates_commands
 from provisioning.commands.crl import crl
@@ -26,7 +27,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (ceremony, issue, import_elements, sync, revoke, retire, rotate, crl, serve, audit, reconcile, verify):
+for _command in (
+    ceremony,
+    issue,
+    batch,
+    import_elements,
+    verify,
+    sync,
+    reconcile,
+    revoke,
+    retire,
+    rotate,
+    crl,
+    audit,
+    serve,
+):
     app.command()(_command)
 app.add_typer(ledger_commands, name="ledger")
 app.add_typer(profiles_commands, name="profiles")

@@ -1,11 +1,14 @@
 """Files that survive a power cut: whole and on the disk, or not there at all."""
 
+import hashlib
 import os
 import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PUBLIC = 0o644
 PRIVATE = 0o600
+_PIECE_BYTES = 1 << 20
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = PUBLIC) -> None:
@@ -30,6 +33,29 @@ def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
     return True
+
+
+def join_durably(path: Path, header: bytes, parts: Iterable[Path], *, mode: int = PUBLIC) -> str:
+    """Put `header` and the contents of `parts` one after another at `path`; the SHA-256 of it all, in hex.
+
+    However large, in little memory.
+    """
+    digest = hashlib.sha256()
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, made with its mode, is no path
+            for data in _pieces(header, parts):
+                digest.update(data)
+                file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return digest.hexdigest()
 
 
 def make_folder(path: Path, *, mode: int = 0o755) -> None:
@@ -62,3 +88,11 @@ def _temporary(path: Path, data: bytes, mode: int) -> Path:
         temporary.unlink(missing_ok=True)
         raise
     return temporary
+
+
+def _pieces(header: bytes, parts: Iterable[Path]) -> Iterator[bytes]:
+    yield header
+    for part in parts:
+        with part.open("rb") as file:
+            while data := file.read(_PIECE_BYTES):
+                yield data

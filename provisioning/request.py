@@ -56,6 +56,14 @@ class Request:
         spki = _check_csr(pem, device, key_type)
         return cls(device=device, model=model, authority=authority, key_type=key_type, spki=spki)
 
+    @staticmethod
+    def check_form(pem: bytes, *, device: DeviceId, key_type: KeyType) -> None:
+        """Everything about a CSR but the proof of possession, which costs more than the rest; `RefusedError` says why.
+
+        For a whole file, before its first row is issued.
+        """
+        _parsed(pem, device, key_type)
+
     @classmethod
     def of_key(cls, key: PublicKey, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:
         """The request for a key that was made, or proven, otherwise; `RefusedError` when the model has another type."""
@@ -64,6 +72,16 @@ class Request:
 
 
 def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> bytes:
+    csr, public_key, spki = _parsed(pem, device, key_type)
+    try:
+        _check_possession(csr, public_key)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _unreadable(error) from error
+    return spki
+
+
+def _parsed(pem: bytes, device: DeviceId, key_type: KeyType) -> tuple[x509.CertificateSigningRequest, object, bytes]:
+    """The request, its key, and its key in DER."""
     if len(pem) > MAX_CSR_BYTES:
         raise RefusedError(f"the request has {len(pem)} bytes, at most {MAX_CSR_BYTES} are read; send the CSR alone")
     try:
@@ -72,11 +90,14 @@ def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> bytes:
         subject = csr.subject
         spki = check_key(public_key, key_type)
         check_spelling(spki, csr.tbs_certrequest_bytes)
-        _check_possession(csr, public_key)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
-        raise RefusedError(f"the request is no certificate request in PEM ({error}); make it anew") from error
+        raise _unreadable(error) from error
     _check_subject(subject, device)
-    return spki
+    return csr, public_key, spki
+
+
+def _unreadable(error: Exception) -> RefusedError:
+    return RefusedError(f"the request is no certificate request in PEM ({error}); make it anew")
 
 
 def check_key(public_key: object, key_type: KeyType) -> bytes:

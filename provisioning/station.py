@@ -7,7 +7,7 @@ The command `issue` and the station's API are both thin over it, so both say the
     issued = station.issue(order, station.request(order, csr))
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
 from provisioning.issue import issue
+from provisioning.issue_many import Wanted, issue_many
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Reason
 from provisioning.ledger.rows import identity_of, latest_of
@@ -173,6 +174,22 @@ class Station:
             ledger.deliver(identity, at=self.clock())
         return Issued(identity=identity, files=files, is_new=not isinstance(known, Identity))
 
+    def issue_many(self, signer: str, wanted: Sequence[Wanted], ledger: Ledger) -> list[Identity | RefusedError]:
+        """The identities of many, each as `issue` would give it and durable, or why it is refused.
+
+        Handing them over and `deliver_all` are the caller's.
+        """
+        authority = self.authority(signer)
+        new = sum(_is_new(each.request, ledger) for each in wanted) if signer in self.plan.stations else len(wanted)
+        with signing(self.plan, signer, ledger, self.factory, wanted=new, now=self.clock()):
+            return issue_many(
+                wanted,
+                authority,
+                ledger,
+                clock=self.clock,
+                new_serial=serials_of(self.plan.signer(signer).serials),
+            )
+
     def find(self, device: DeviceId) -> Identity | None:
         """The identity the device was given last; None if it has none that is signed."""
         with self._ledger() as ledger:
@@ -220,6 +237,10 @@ class Station:
             )
         return x509.load_pem_x509_certificate(found.pem.encode("ascii"))
 
+    def issuers(self, name: str) -> tuple[x509.Certificate, ...]:
+        """What a device shows after its own certificate: its signer's, and what stands above that below the root."""
+        return (self._certificate(name), *self._above(name))
+
     def _above(self, name: str) -> tuple[x509.Certificate, ...]:
         """The authority that certified a station; what stands above an authority is the root, which no device shows."""
         return (self._certificate(self.plan.issuer_of(name)),) if name in self.plan.stations else ()
@@ -237,3 +258,11 @@ class Station:
                     ask=self.ask,
                 )
             return self._signers[name]
+
+
+def _is_new(request: Request, ledger: Ledger) -> bool:
+    """Whether the ledger would reserve something for it."""
+    try:
+        return ledger.find(request.device, request.key_hash, model=request.model, authority=request.authority) is None
+    except RefusedError:
+        return False

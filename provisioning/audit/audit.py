@@ -5,11 +5,10 @@ It only reads, may run beside stations, and judges the ledger as it stood when i
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from multiprocessing import get_context
 from pathlib import Path
 
 from cryptography import x509
@@ -22,6 +21,7 @@ from provisioning.errors import StationError
 from provisioning.ledger.chain import Head
 from provisioning.ledger.rows import head_of
 from provisioning.ledger.schema import open_connection
+from provisioning.processes import processes
 
 SEGMENT_ENTRIES = 12_000
 """A stretch: 4,000 issuances, about a quarter of a second and 10 MB."""
@@ -107,7 +107,7 @@ def _together(
 ) -> tuple[list[Checked], list[Finding]]:
     """The longest task first: SQLite's own check of the file is one piece."""
     done = 0
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with processes(jobs) as pool:
         on_file = pool.submit(_file, question)
         running: list[Future[Checked]] = [pool.submit(_segment, question, segment) for segment in segments]
         for each in as_completed(running):

@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import provisioning.bulk.batch
+import provisioning.bulk.folder
+import provisioning.bulk.keys
+import provisioning.bulk.line
 import provisioning.durable
 import provisioning.hand_over
 import provisioning.key_file
@@ -26,6 +30,14 @@ CALLS: dict[str, tuple[Any, str]] = {
     "write": (provisioning.hand_over, "write_durably"),
     "deliver": (Ledger, "deliver"),
     "rename": (provisioning.durable, "sync_folder"),
+    "keys": (provisioning.bulk.keys, "write_private"),
+    "prepare_all": (Ledger, "prepare_all"),
+    "record_all": (Ledger, "record_all"),
+    "part": (provisioning.bulk.line, "write_durably"),
+    "deliver_all": (Ledger, "deliver_all"),
+    "join": (provisioning.bulk.folder, "join_durably"),
+    "seal": (provisioning.bulk.batch, "seal"),
+    "report": (provisioning.bulk.folder, "write_durably"),
 }
 """What an issuance calls: in modules and classes of the product, looked up there at each call."""
 

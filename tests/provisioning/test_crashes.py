@@ -4,11 +4,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from tests.provisioning.batches import arguments, batch, certificate, devices, read, write
 from tests.provisioning.factory import ROOT, Factory
 from tests.provisioning.requests import csr, p256
 
@@ -50,7 +53,7 @@ def prepared_serials(factory: Factory) -> list[str]:
     if not (factory.folder / "ledger.db").exists():
         return []
     connection = sqlite3.connect(factory.folder / "ledger.db")
-    rows = connection.execute("SELECT serial FROM issuance").fetchall()
+    rows = connection.execute("SELECT serial FROM issuance ORDER BY number").fetchall()
     (sound,) = connection.execute("PRAGMA integrity_check").fetchone()
     connection.close()
     assert sound == "ok"
@@ -105,3 +108,39 @@ def test_a_bundle_is_complete_wherever_its_document_stands(factory: Factory) -> 
             assert (folder / "trust-anchors.pem").exists()
         else:
             assert moment != "after:write:3"
+
+
+BATCH_MOMENTS = [
+    "after:keys",
+    "before:add:3",
+    "before:sign:2",
+    "before:add:5",
+    "before:part",
+    "after:part",
+    "after:deliver_all",
+    "after:join",
+    "after:seal",
+    "after:report:5",
+]
+"""Of a batch of three devices: three intents, three signatures, three certificates, one delivery, one seal."""
+
+
+@pytest.mark.parametrize("moment", BATCH_MOMENTS)
+def test_power_lost_in_a_batch(moment: str, factory: Factory) -> None:
+    file, out = write(factory.home / "order.csv", devices(3)), factory.home / "out"
+    lose_power(moment, arguments(factory, file, out))
+    before = prepared_serials(factory)
+    assert len(before) in (0, 3), "a commit is whole"
+    assert not (out / "report.json").exists(), "the report is the last that is written"
+    rerun = batch(factory, file, out)
+    assert (rerun.code, rerun.json["issued"]) == (0, 3), rerun.err
+    serials = prepared_serials(factory)
+    assert before in ([], serials), "what was prepared is what is signed"
+    assert [row["serial"] for row in read(out / "certificates.csv")] == serials
+    keys = {row["device"]: load_der_private_key(b64decode(row["key"]), None) for row in read(out / "keys.csv")}
+    assert all(
+        keys[row["device"]].public_key() == certificate(row).public_key() for row in read(out / "certificates.csv")
+    )
+    steps = [row["step"] for row in factory.ledger("show", "--device", "device1").json["steps"]]
+    assert steps == ["reserved", "prepared", "signed", "delivered"]
+    assert batch(factory, file, out).out == rerun.out

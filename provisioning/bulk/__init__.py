@@ -1,0 +1,1 @@
+"""Many devices from one file: checked whole, issued in parts, killed and resumed anywhere (docs/bulk.md)."""

@@ -1,0 +1,176 @@
+"""A batch from end to end: scanned, checked whole, issued in parts by several processes, put together, reported."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from provisioning.bulk.folder import (
+    CERTIFICATES,
+    CERTIFICATES_HEADER,
+    FAILED,
+    KEYS,
+    KEYS_HEADER,
+    REPORT,
+    Folder,
+)
+from provisioning.bulk.line import Done, Line, failed_header
+from provisioning.bulk.rows import Defaults
+from provisioning.bulk.table import Part, Problem, Table
+from provisioning.durable import PRIVATE
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.seal import seal
+from provisioning.processes import processes
+from provisioning.signer import Signer
+from provisioning.station import Station
+from provisioning.station_key import STATION_PUBLIC_KEY_FILE
+
+ALONE = 2_000
+"""Up to so many rows, other processes would take longer to start than they save."""
+
+Progress = Callable[[int], None]
+"""Hears how many more rows are done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """A file, and how it is to be issued."""
+
+    table: Table
+    defaults: Defaults
+    folder: Folder
+    has_bundles: bool
+
+    @property
+    def signers(self) -> list[str]:
+        """Who signs for the rows."""
+        return sorted(self.table.authorities | {self.defaults.authority or ""} - {""})
+
+    @property
+    def claim(self) -> dict[str, Any]:
+        """What the folder says it is of."""
+        return {
+            "file": self.table.path.name,
+            "sha256": self.table.digest,
+            "rows": self.table.rows,
+            "model": self.defaults.model,
+            "authority": self.defaults.authority,
+            "bundles": self.has_bundles,
+        }
+
+    def line(self, station: Station) -> Line:
+        """The batch at a station."""
+        return Line(
+            station=station,
+            table=self.table,
+            defaults=self.defaults,
+            folder=self.folder,
+            has_bundles=self.has_bundles,
+        )
+
+
+def check_batch(
+    batch: Batch, station: Station, opener: Callable[[], Station], *, jobs: int, progress: Progress
+) -> list[Problem]:
+    """What is wrong with the rows, each by itself; nothing is written."""
+    parts = batch.table.parts
+    if jobs == 1 or batch.table.rows <= ALONE:
+        line = batch.line(station)
+        found = []
+        for part in parts:
+            found += line.check(part)
+            progress(part.rows)
+        return found
+    with processes(jobs, _open_line, opener, batch) as pool:
+        return [
+            problem
+            for problems in _finished({pool.submit(_check, part): part for part in parts}, progress)
+            for problem in problems
+        ]
+
+
+def issue_batch(
+    batch: Batch, station: Station, opener: Callable[[], Station], *, jobs: int, progress: Progress
+) -> Done:
+    """Every row issued and delivered, or among the failed."""
+    batch.folder.claim(batch.claim)
+    parts = batch.table.parts
+    done: list[Done] = []
+    if jobs == 1 or batch.table.rows <= ALONE:
+        line = batch.line(station)
+        with Ledger.open(station.factory, station.environment.name, create=True) as ledger:
+            for part in parts:
+                done.append(line.issue(part, ledger))
+                progress(part.rows)
+    else:
+        with processes(jobs, _open_line, opener, batch) as pool:
+            done += _finished({pool.submit(_issue, part): part for part in parts}, progress)
+    return Done(sum(each.issued for each in done), sum(each.failed for each in done))
+
+
+def finish(batch: Batch, station: Station, signer: Signer, done: Done, *, begun: datetime) -> dict[str, Any]:
+    """Put the parts together, seal the ledger, and write the report with the station's signature, last of all."""
+    folder, indexes = batch.folder, [part.index for part in batch.table.parts]
+    files = {
+        CERTIFICATES: folder.join(CERTIFICATES, indexes, CERTIFICATES_HEADER),
+        KEYS: folder.join(KEYS, indexes, KEYS_HEADER, mode=PRIVATE),
+        FAILED: folder.join(FAILED, indexes, failed_header(batch.table)),
+    }
+    folder.write("trust-anchors.pem", station.trust_anchors)
+    for name in batch.signers:
+        issuers = b"".join(each.public_bytes(Encoding.PEM) for each in station.issuers(name))
+        folder.write(f"{name}.issuers.pem", issuers)
+    with Ledger.open(station.factory, station.environment.name) as ledger:
+        about = f"batch {batch.table.digest} ({batch.table.path.name}): {done.issued} of {batch.table.rows} rows"
+        sealed = seal(ledger, signer, about, at=station.clock())
+    report = {
+        **batch.claim,
+        "environment": station.environment.name,
+        "issued": done.issued,
+        "failed": done.failed,
+        "begun": begun.isoformat(),
+        "ended": station.clock().isoformat(),
+        "seal": sealed.number,
+        "station": hashlib.sha256(sealed.public_key).hexdigest(),
+        "files": {name: digest for name, digest in files.items() if digest is not None},
+    }
+    document = json.dumps(report, indent=2).encode() + b"\n"
+    folder.write(STATION_PUBLIC_KEY_FILE, (station.factory / STATION_PUBLIC_KEY_FILE).read_bytes())
+    folder.write(f"{REPORT}.sig", signer.sign(document))
+    folder.write(REPORT, document)
+    folder.forget_parts()
+    return report
+
+
+def _finished(running: dict[Future[Any], Part], progress: Progress) -> Iterator[Any]:
+    for each in as_completed(running):
+        yield each.result()
+        progress(running[each].rows)
+
+
+_HERE: dict[str, Any] = {}
+"""What a process works with, from `_open_line` on."""
+
+
+def _open_line(opener: Callable[[], Station], batch: Batch) -> None:
+    _HERE["line"] = batch.line(opener())
+    _HERE["open"] = ExitStack()
+
+
+def _check(part: Part) -> list[Problem]:
+    line: Line = _HERE["line"]
+    return line.check(part)
+
+
+def _issue(part: Part) -> Done:
+    line: Line = _HERE["line"]
+    if "ledger" not in _HERE:
+        opened = Ledger.open(line.station.factory, line.station.environment.name, create=True)
+        _HERE["ledger"] = _HERE["open"].enter_context(opened)
+    return line.issue(part, _HERE["ledger"])

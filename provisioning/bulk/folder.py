@@ -1,0 +1,104 @@
+"""The folder of a batch: what it is of, the parts that are done, and in the end the whole.
+
+| name | what it is |
+|---|---|
+| `batch.json` | what this folder is of, so that nothing else is ever mixed in |
+| `parts/` | while it runs: per part, its keys, its rows that failed, its certificates |
+| `certificates.csv` | one row a device: its certificate as the Base64 of its DER |
+| `keys.csv` | mode 0600: one row a device whose key was made here, PKCS#8 as the Base64 of its DER |
+| `failed.csv` | the rows that came back, as they were given, each with its reason |
+| `trust-anchors.pem`, `<authority>.issuers.pem` | what the bundles of the batch have in common |
+| `report.json` | what was done |
+| `report.json.sig`, `station.pub.pem` | the station's signature over exactly that file, and its key |
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provisioning.durable import PRIVATE, create_durably, join_durably, make_folder, write_durably
+from provisioning.errors import RefusedError, StationError
+
+CERTIFICATES = "certificates.csv"
+KEYS = "keys.csv"
+FAILED = "failed.csv"
+REPORT = "report.json"
+CERTIFICATES_HEADER = b"device,model,authority,serial,fingerprint,not_after,certificate\n"
+KEYS_HEADER = b"device,key\n"
+_BATCH = "batch.json"
+_PARTS = "parts"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The folder given as `--out`."""
+
+    path: Path
+
+    def claim(self, of: Mapping[str, Any]) -> None:
+        """Make it this batch's, durably; `RefusedError` when it is another's."""
+        make_folder(self.path)
+        document = json.dumps(of, indent=2).encode() + b"\n"
+        create_durably(self.path / _BATCH, document, mode=0o644)
+        try:
+            found = json.loads((self.path / _BATCH).read_bytes())
+        except (OSError, ValueError) as error:
+            raise StationError(
+                f"{self.path / _BATCH}: is no description of a batch ({error}); give another --out"
+            ) from error
+        if found != dict(of):
+            raise RefusedError(
+                f"{self.path}: belongs to another batch, of {found.get('file')} with "
+                f"{found.get('rows')} rows; give this file, or these options, a folder of their own"
+            )
+        make_folder(self.path / _PARTS, mode=0o700)
+
+    def report(self) -> dict[str, Any] | None:
+        """The report, if the batch is done."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / REPORT).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StationError(f"{self.path / REPORT}: is no report ({error}); restore it") from error
+        return found
+
+    def device(self, name: str) -> Path:
+        """The folder of one device's bundle."""
+        return self.path / "devices" / name
+
+    def certificates(self, part: int) -> Path:
+        """The certificates of a part. Where this file stands, all of the part's files stand."""
+        return self._part(part, CERTIFICATES)
+
+    def keys(self, part: int) -> Path:
+        """The keys that were made for a part, before the ledger heard of them."""
+        return self._part(part, KEYS)
+
+    def failed(self, part: int) -> Path:
+        """The rows of a part that were refused."""
+        return self._part(part, FAILED)
+
+    def join(self, name: str, parts: Iterable[int], header: bytes, *, mode: int = 0o644) -> str | None:
+        """Put the parts' files of one name together; the SHA-256 of the whole, or None where there are none."""
+        found = [path for part in parts if (path := self._part(part, name)).exists()]
+        return join_durably(self.path / name, header, found, mode=mode) if found else None
+
+    def write(self, name: str, data: bytes) -> None:
+        """One more file of the whole."""
+        write_durably(self.path / name, data)
+
+    def forget_parts(self) -> None:
+        """The whole stands, so the parts may go."""
+        shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+
+    def _part(self, part: int, name: str) -> Path:
+        return self.path / _PARTS / f"{part:06}.{name}"
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """A file for its owner alone."""
+    write_durably(path, data, mode=PRIVATE)

@@ -1,0 +1,51 @@
+"""Keys that the factory makes for a batch: on the disk before the ledger hears of them, and used by a rerun."""
+
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
+
+from provisioning.algorithm import PrivateKey, PublicKey
+from provisioning.bulk.folder import write_private
+from provisioning.bulk.rows import Asked
+from provisioning.errors import StationError
+
+
+def make_or_read_keys(path: Path, rows: Sequence[Asked]) -> dict[str, PublicKey]:
+    """The public keys of `rows`, by device; their private ones are in `path`."""
+    kept = path.read_bytes() if path.exists() else b""
+    found = _public_keys(path, kept)
+    made = {
+        each.order.device: each.order.profile.key_type.generate() for each in rows if each.order.device not in found
+    }
+    if made:
+        write_private(path, kept + b"".join(_line(device, key) for device, key in made.items()))
+    return {**found, **{device: key.public_key() for device, key in made.items()}}
+
+
+def keep_keys(path: Path, devices: frozenset[str]) -> None:
+    """Leave in `path` only the keys of `devices`: those of refused rows belong to nobody."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if line.partition(b",")[0].decode() in devices]
+    if len(kept) < len(lines):
+        write_private(path, b"".join(kept))
+
+
+def _line(device: str, key: PrivateKey) -> bytes:
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return device.encode() + b"," + b2a_base64(der)
+
+
+def _public_keys(path: Path, lines: bytes) -> dict[str, PublicKey]:
+    found = {}
+    for line in lines.splitlines():
+        device, _, der = line.partition(b",")
+        try:
+            key = load_der_private_key(a2b_base64(der), None).public_key()
+        except ValueError as error:
+            raise StationError(f"{path}: holds what is no key ({error}); restore it") from error
+        if not isinstance(key, PublicKey):
+            raise StationError(f"{path}: holds a key of a type that no device has; restore it")
+        found[device.decode()] = key
+    return found

@@ -1,0 +1,124 @@
+"""`python -m provisioning batch`: identities for every row of a file."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provisioning.bulk.batch import Batch, check_batch, finish, issue_batch
+from provisioning.bulk.folder import FAILED, Folder
+from provisioning.bulk.rows import Defaults
+from provisioning.bulk.table import Problem, scan
+from provisioning.commands.authorities import typed
+from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, now, outputs_of
+from provisioning.commands.progress import counted
+from provisioning.commands.telling import REFUSED, errors_told, tell, tell_error
+from provisioning.errors import RefusedError, StationError
+from provisioning.station import Station
+from provisioning.station_key import station_signer
+
+_SHOWN = 100
+"""Problems; whoever has more repairs these first."""
+
+
+@dataclass(frozen=True)
+class _Opener:
+    """How this process, and every other, opens the station."""
+
+    stack: str
+    factory: Path
+    authorities: Path | None
+    trust_anchors: Path | None
+    profiles: Path | None
+    outputs: Path | None
+    answers: dict[str, str] = field(default_factory=dict, repr=False)
+    """What a person was asked for once, by the question."""
+
+    def __call__(self) -> Station:
+        return Station.open(
+            stack=self.stack,
+            factory=self.factory,
+            authorities=self.authorities,
+            trust_anchors=self.trust_anchors,
+            profiles=self.profiles,
+            outputs=None if self.outputs is None else outputs_of(self.stack, self.outputs),
+            outputs_path=self.outputs,
+            clock=now,
+            ask=self.ask,
+        )
+
+    def ask(self, question: str) -> str:
+        """The answer, from the person the first time."""
+        if question not in self.answers:
+            self.answers[question] = typed(question)
+        return self.answers[question]
+
+
+def batch(
+    *,
+    file: Annotated[Path, typer.Argument(help="CSV with a header: device, model, authority, csr or csr_file.")],
+    stack: Stack,
+    factory: Factory,
+    out: Annotated[Path, typer.Option(help="The batch's own folder: results, failed rows and report.")],
+    model: Annotated[str | None, typer.Option(help="For rows that name none.")] = None,
+    authority: Annotated[str | None, typer.Option(help="For rows that name none.")] = None,
+    bundles: Annotated[
+        bool, typer.Option("--bundles", help="A folder a device with its whole bundle, as from `issue`; slower.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the file, and issue nothing.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
+    authorities: Annotated[
+        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
+    ] = None,
+    trust_anchors: Annotated[
+        Path | None, typer.Option(help="Roots the devices accept for servers; default Amazon Trust Services.")
+    ] = None,
+    profiles: Profiles = None,
+    outputs: OutputsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the whole file, then issue every row. Killed anywhere, the same command goes on where it was."""
+    with errors_told():
+        opener = _Opener(stack, factory, authorities, trust_anchors, profiles, outputs)
+        station = opener()
+        begun = now()
+        table, problems = scan(file)
+        wanted = Batch(table=table, defaults=Defaults(model, authority), folder=Folder(out), has_bundles=bundles)
+        if not problems:
+            with counted("checking", table.rows) as progress:
+                problems = check_batch(wanted, station, opener, jobs=jobs, progress=progress)
+        if problems:
+            _tell_problems(file, problems)
+            raise typer.Exit(REFUSED)
+        if check:
+            tell({"file": str(file), "rows": table.rows, "sha256": table.digest, "problems": 0}, as_json=as_json)
+            return
+        report = wanted.folder.report()
+        if report is None or any(report.get(name) != value for name, value in wanted.claim.items()):
+            for name in wanted.signers:
+                station.authority(name)  # one that cannot sign is told before anything is made
+            signer = station_signer(factory)
+            try:
+                with counted("issuing", table.rows) as progress:
+                    done = issue_batch(wanted, station, opener, jobs=jobs, progress=progress)
+            except KeyboardInterrupt as error:
+                raise StationError("stopped; what is issued stands, and the same command goes on from there") from error
+            report = finish(wanted, station, signer, done, begun=begun)
+    tell({**{name: value for name, value in report.items() if name != "files"}, "out": str(out)}, as_json=as_json)
+    if report["failed"]:
+        said = (
+            f"{report['failed']} rows came back, with their reasons, in {out / FAILED}; mend them, and give that file"
+        )
+        tell_error(RefusedError(said))
+        raise typer.Exit(REFUSED)
+
+
+def _tell_problems(file: Path, problems: Sequence[Problem]) -> None:
+    for each in sorted(problems, key=lambda problem: problem.line)[:_SHOWN]:
+        column = f"{each.column}: " if each.column else ""
+        tell_error(RefusedError(f"{file}:{each.line}: {column}{each.text}"))
+    shown = f"; these are the first {_SHOWN}" if len(problems) > _SHOWN else ""
+    tell_error(RefusedError(f"{file}: {len(problems):,} rows must change first, and nothing was issued{shown}"))

@@ -1,0 +1,281 @@
+"""A batch: checked whole, issued, killed and resumed, its failed rows given back, its report signed."""
+
+import base64
+import contextlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+
+from provisioning.bulk import batch as bulk_batch
+from provisioning.bulk import table
+from provisioning.bulk.table import scan
+from provisioning.errors import RefusedError
+from tests.provisioning.batches import arguments, batch, certificate, devices, read, request, write
+from tests.provisioning.factory import ROOT, Factory, provisioning
+from tests.provisioning.requests import csr, name, p256, rsa_key
+
+ROWS = 3_000
+"""More than one process does alone, in three parts."""
+
+
+def audited(factory: Factory) -> dict[str, object]:
+    told = provisioning(
+        *("audit", "--stack", "dev", "--factory", factory.folder, "--authorities", factory.authorities),
+        *("--station", factory.folder / "station.pub.pem", "--deep", "--json"),
+    )
+    assert told.code == 0, told.out
+    found: dict[str, object] = told.json
+    return found
+
+
+def test_every_row_becomes_a_certificate_and_its_report_is_signed_by_the_station(factory: Factory) -> None:
+    rows = [{"device": f"device{number}", "csr": request()} for number in range(3)]
+    out = factory.home / "out"
+    done = batch(factory, write(factory.home / "order.csv", rows), out, model="fl100")
+    assert (done.code, done.json["issued"], done.json["failed"]) == (0, 3, 0), done.err
+    results = read(out / "certificates.csv")
+    assert [row["device"] for row in results] == ["device0", "device1", "device2"]
+    for row in results:
+        assert certificate(row).fingerprint(hashes.SHA256()).hex() == row["fingerprint"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "batch.json",
+        "certificates.csv",
+        "line-a.issuers.pem",
+        "report.json",
+        "report.json.sig",
+        "station.pub.pem",
+        "trust-anchors.pem",
+    ]
+    verify = ["openssl", "dgst", "-sha256", "-verify", "station.pub.pem", "-signature", "report.json.sig"]
+    subprocess.run([*verify, "report.json"], cwd=out, check=True, capture_output=True)
+    audit = audited(factory)
+    assert (audit["identities"], audit["unsealed_entries"]) == (3, 0), "the ledger is sealed at the end of the batch"
+
+
+def test_the_same_command_again_tells_the_same_and_changes_nothing(factory: Factory) -> None:
+    file, out = write(factory.home / "order.csv", devices(3)), factory.home / "out"
+    first = batch(factory, file, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    again = batch(factory, file, out)
+    assert (again.code, again.out) == (0, first.out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    elsewhere = batch(factory, write(factory.home / "csr.csv", [{"device": "d", "csr": request()}]), out, model="fl100")
+    assert elsewhere.code == 2
+    assert "belongs to another batch, of order.csv with 3 rows" in elsewhere.err
+
+
+def test_keys_made_for_a_batch_are_their_owners_alone_and_fit(factory: Factory) -> None:
+    out = factory.home / "out"
+    assert batch(factory, write(factory.home / "order.csv", devices(3)), out).code == 0
+    assert stat.S_IMODE((out / "keys.csv").stat().st_mode) == 0o600
+    keys = {row["device"]: row["key"] for row in read(out / "keys.csv")}
+    for row in read(out / "certificates.csv"):
+        key = load_der_private_key(base64.b64decode(keys[row["device"]]), None)
+        assert key.public_key() == certificate(row).public_key()
+    secrets = [base64.b64decode(key) for key in keys.values()]
+    for path in factory.folder.glob("ledger.db*"):
+        assert not any(secret[36:68] in path.read_bytes() for secret in secrets), "no private key is in the ledger"
+
+
+def test_with_bundles_each_device_has_its_folder_as_from_issue(factory: Factory) -> None:
+    out = factory.home / "out"
+    assert batch(factory, write(factory.home / "order.csv", devices(2)), out, "--bundles").code == 0
+    assert not (out / "keys.csv").exists(), "a key is in one place"
+    again = factory.issue("device1", "--generate-key", "--out", out / "devices" / "device1")
+    assert again.code == 0, again.err
+    assert again.json["fingerprint"] == read(out / "certificates.csv")[1]["fingerprint"]
+
+
+BAD_ROWS = [
+    ({"device": "Device1"}, "order.csv:3: device: device id 'Device1' has capitals"),
+    ({"device": ""}, "order.csv:3: device: a device id is empty"),
+    ({"device": "first"}, "order.csv:3: device: device first is in line 2 already; keep one of the two"),
+    ({"device": "d", "model": "fl999"}, "order.csv:3: model: factory dev makes no model 'fl999'"),
+    ({"device": "d", "authority": "line-z"}, "order.csv:3: authority: factory dev has no authority 'line-z'"),
+    ({"device": "d", "model": "fl100"}, "order.csv:3: csr: a fl100 makes its key itself and never shows it"),
+    ({"device": "d", "csr": "no request"}, "order.csv:3: csr: is neither PEM nor Base64 in one line"),
+    ({"device": "d", "csr": "bm90aGluZw=="}, "order.csv:3: csr: the request is no certificate request in PEM"),
+    ({"device": "d", "csr_file": "none.pem"}, "order.csv:3: csr_file: none.pem cannot be read (No such file"),
+    ({"device": "d", "csr": "AAAA", "csr_file": "x"}, "order.csv:3: csr: a request and a file of one, x"),
+]
+
+
+@pytest.mark.parametrize(("row", "said"), BAD_ROWS)
+def test_a_bad_row_is_told_by_line_and_column_and_nothing_is_issued(
+    row: dict[str, str], said: str, factory: Factory
+) -> None:
+    columns = dict.fromkeys(("device", "model", "authority", "csr", "csr_file"), "")
+    file = write(factory.home / "order.csv", [{**columns, "device": "first"}, {**columns, **row}])
+    refused = batch(factory, file, factory.home / "out")
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+    assert "1 rows must change first, and nothing was issued" in refused.err
+    assert not (factory.home / "out").exists()
+    assert not (factory.folder / "ledger.db").exists()
+
+
+def test_requests_of_another_key_type_and_requests_twice_are_told_too(factory: Factory) -> None:
+    (factory.home / "rsa.pem").write_bytes(csr(rsa_key(2048)))
+    (factory.home / "named.pem").write_bytes(csr(p256(), name(COMMON_NAME="another")))
+    twice = request()
+    rows = [
+        {"device": "d1", "csr": "", "csr_file": "rsa.pem"},
+        {"device": "d2", "csr": "", "csr_file": "named.pem"},
+        {"device": "d3", "csr": twice, "csr_file": ""},
+    ]
+    refused = batch(factory, write(factory.home / "order.csv", rows), factory.home / "out", model="fl100")
+    assert "order.csv:2: csr_file: the request's key is an RSA key of 2048 bits" in refused.err
+    assert "order.csv:3: csr_file: the request's common name is 'another', the device is 'd2'" in refused.err
+    rows.append({"device": "d4", "csr": twice, "csr_file": ""})
+    refused = batch(factory, write(factory.home / "order.csv", rows), factory.home / "out", model="fl100")
+    assert "order.csv:5: csr: this request is in line 4 already; keep one of the two" in refused.err
+
+
+BAD_FILES = [
+    (b"model\nfl50\n", "order.csv:1: has no column 'device'"),
+    (b"device,colour\nd,red\n", "order.csv:1: column 'colour' means nothing here"),
+    (b"device,device\nd,d\n", "order.csv:1: column 'device' is there twice"),
+    (b"device\n", "order.csv: has 0 rows"),
+    (b"", "order.csv:1: has no column 'device'"),
+    (b"device,model\nd1,fl50\nd2\n", "order.csv:3: has 1 fields, and the header has 2"),
+    (b'device\n"d1\n', "order.csv:2: is no CSV (unexpected end of data)"),
+    (b"device\nd1\n\xff\n", "order.csv:3: is not UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("data", "said"), BAD_FILES)
+def test_a_bad_file_is_told_by_its_line(data: bytes, said: str, factory: Factory) -> None:
+    (factory.home / "order.csv").write_bytes(data)
+    refused = batch(factory, factory.home / "order.csv", factory.home / "out")
+    assert refused.code == 2
+    assert said in refused.err
+    assert not (factory.folder / "ledger.db").exists()
+
+
+def test_lines_are_those_of_the_file_across_parts_blank_lines_and_fields_of_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 2)
+    file = tmp_path / "order.csv"
+    file.write_bytes(b'\xef\xbb\xbfdevice,csr\r\nd1,"a\nb"\r\n\r\nd2,\r\nd3,x\r\nd4,"c\nd"\r\nd5,\r\n')
+    found, problems = scan(file)
+    assert problems == []
+    assert [part.rows for part in found.parts] == [2, 2, 1]
+    rows = [row for part in found.parts for row in found.rows_of(part)]
+    assert [(row.line, row.values["device"]) for row in rows] == [(2, "d1"), (5, "d2"), (6, "d3"), (7, "d4"), (9, "d5")]
+    assert rows[3].values["csr"] == "c\nd"
+
+
+def test_a_batch_has_a_most_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "MAX_ROWS", 2)
+    file = write(tmp_path / "order.csv", devices(3))
+    with pytest.raises(RefusedError, match="has 3 rows; a batch has 1 to 2"):
+        scan(file)
+
+
+def test_a_file_that_is_only_checked_makes_nothing(factory: Factory) -> None:
+    told = batch(factory, write(factory.home / "order.csv", devices(3)), factory.home / "out", "--check")
+    assert (told.code, told.json["rows"], told.json["problems"]) == (0, 3, 0)
+    assert not (factory.home / "out").exists()
+    assert not (factory.folder / "ledger.db").exists()
+
+
+def test_rows_that_fail_come_back_ready_to_be_mended_and_sent_again(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    forged = csr(p256())
+    rows = [{"device": f"device{number}", "csr": request(), "reason": "old"} for number in range(4)]
+    broken = bytearray(base64.b64decode(request()))
+    broken[-1] ^= 1
+    rows[2]["csr"] = base64.b64encode(broken).decode()
+    out = factory.home / "out"
+    done = batch(factory, write(factory.home / "order.csv", rows), out, model="fl100")
+    assert (done.code, done.json["issued"], done.json["failed"]) == (2, 2, 2)
+    assert f"2 rows came back, with their reasons, in {out / 'failed.csv'}" in done.err
+    failed = read(out / "failed.csv")
+    assert [list(row) for row in failed] == [["device", "csr", "reason"]] * 2
+    assert failed[0]["csr"] == rows[1]["csr"]
+    assert "device device1 has an identity with another key" in failed[0]["reason"]
+    assert "the request's signature does not fit its key" in failed[1]["reason"]
+    assert factory.revoke("device1", reason="superseded").code == 0
+    failed[1]["csr"] = forged.decode()
+    mended = batch(factory, write(factory.home / "mended.csv", failed), factory.home / "again", model="fl100")
+    assert (mended.code, mended.json["issued"], mended.json["failed"]) == (0, 2, 0), mended.err
+
+
+def test_keys_of_rows_that_fail_are_not_kept(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    out = factory.home / "out"
+    done = batch(factory, write(factory.home / "order.csv", devices(3)), out)
+    assert done.json["failed"] == 1
+    assert [row["device"] for row in read(out / "keys.csv")] == ["device0", "device2"]
+
+
+def test_an_authority_that_cannot_sign_is_told_before_anything_is_made(factory: Factory) -> None:
+    refused = batch(
+        factory, write(factory.home / "order.csv", devices(2)), factory.home / "out", "--authority", "line-b"
+    )
+    assert refused.code == 2
+    assert "line-b.pem: authority line-b has no certificate yet" in refused.err
+    assert not (factory.home / "out").exists()
+
+
+def test_several_processes_issue_what_one_issues(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_batch, "ALONE", 0)
+    monkeypatch.setattr(table, "PART_ROWS", 7)
+    out = factory.home / "out"
+    done = batch(factory, write(factory.home / "order.csv", devices(40)), out, "--jobs", "2")
+    assert (done.code, done.json["issued"]) == (0, 40), done.err
+    assert [row["device"] for row in read(out / "certificates.csv")] == [f"device{number}" for number in range(40)]
+    assert audited(factory)["identities"] == 40
+
+
+def test_a_batch_killed_in_the_middle_goes_on_and_each_device_has_one_identity(factory: Factory) -> None:
+    file, out = write(factory.home / "order.csv", devices(ROWS)), factory.home / "out"
+    command = [sys.executable, "-m", "provisioning", *map(str, arguments(factory, file, out, "--jobs", "2"))]
+    kept: dict[str, bytes] = {}
+    for done_before in (0, 1):
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            wait_for_parts(out, done_before, process)
+            process.kill()
+            stdout, _ = process.communicate()
+            assert (process.returncode, stdout) == (-signal.SIGKILL, b"")
+            wait_until_gone(process.pid)
+        done = {path.name: path.read_bytes() for path in (out / "parts").glob("[0-9]*.certificates.csv")}
+        assert all(done[name] == data for name, data in kept.items()), "what was done is not done again"
+        kept = done
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["issued"] == ROWS
+    results = read(out / "certificates.csv")
+    assert [row["device"] for row in results] == [f"device{number}" for number in range(ROWS)]
+    keys = {row["device"]: row["key"] for row in read(out / "keys.csv")}
+    for row in results[::97]:
+        key = load_der_private_key(base64.b64decode(keys[row["device"]]), None)
+        assert key.public_key() == certificate(row).public_key()
+    assert audited(factory)["identities"] == ROWS, "one identity a device, none left half done"
+
+
+def wait_for_parts(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    """Until more than `count` parts are done."""
+    while len(list(out.glob("parts/[0-9]*.certificates.csv"))) <= count:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.01)
+
+
+def wait_until_gone(group: int) -> None:
+    """Until the processes that a killed one had started have ended too, by themselves."""
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.killpg(group, 0)
+            time.sleep(0.01)
