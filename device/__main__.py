@@ -24,6 +24,7 @@ from device.enrolment import EnrolmentError, make_request
 from device.link import Credentials
 from device.resolution import HostPort
 from device.settings import Settings
+from device.simulator.command import run as simulate
 from device.slot_keeper import SlotKeeper
 from device.surroundings import Emit, utc_now
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
@@ -55,6 +56,9 @@ def key(
     except OSError as error:
         raise _refuse(f"{error.filename}: {error.strerror}") from None
     Console(highlight=False, soft_wrap=True).print(f"request for {device}: {path}", markup=False)
+
+
+app.command("simulate")(simulate)
 
 
 @app.command()

@@ -172,15 +172,15 @@ class Agent:
                 await sampling
         return self._summary()
 
-    def stop(self) -> None:
-        """End in order: measure no more, deliver what waits if the connection at hand allows it soon, and hang up.
+    def stop(self, *, within_seconds: float = STOP_SECONDS) -> None:
+        """End in order: measure no more, deliver what waits if the connection at hand allows it so soon, and hang up.
 
         To be called in the event loop.
         """
         self._stopping.set()
         self.sampler.finish()
         self.sender.hurry()
-        asyncio.get_running_loop().call_later(STOP_SECONDS, self.sender.leave)
+        asyncio.get_running_loop().call_later(within_seconds, self.sender.leave)
 
     def restart(self) -> None:
         """Stop, to be started anew by whoever runs this."""

@@ -1,0 +1,248 @@
+"""A whole fleet through a scenario: start it, let things happen to it, let it deliver, and look at what came of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from device.agent import CannotConnectError
+from device.simulator.ground import Ground
+from device.simulator.impaired_proxy import LANES, ImpairedProxy
+from device.simulator.member import Member, World, make_member
+from device.simulator.scenario import FIRST, Act, Cut, Impose, Kill, Lead, Renew, Scenario, SetClocks, Start
+from protocol.traffic import reconnect_window
+
+PATIENCE = timedelta(minutes=10)
+"""How long, beyond its window, the fleet may take to be connected: a machine that is too slow, or a fault."""
+LOOK_SECONDS = 1.0
+"""Between two points of the curves, and two looks at whether the fleet is where it should be."""
+DELIVERING_AT_ONCE = 100
+"""How many devices end at a time: each delivers what it has, and the broker must not be what makes them late."""
+
+
+class FleetLostError(Exception):
+    """The fleet did not come as far as the scenario needs; says how far, and what the devices say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The fleet at a moment."""
+
+    at: float
+    """Seconds since the scenario began; negative before."""
+    connected: int
+    attempts: int
+    """Connections tried so far."""
+    acknowledged: int
+    """Rows, so far."""
+    waiting: int
+
+
+@dataclass
+class Course:
+    """What was seen of a run. Times are seconds since the scenario began."""
+
+    looks: list[Look] = field(default_factory=list)
+    attempts: dict[int, int] = field(default_factory=dict)
+    """Connections that devices tried to open, by second."""
+    back_after: float | None = None
+    """From `Scenario.restored_at` until every device was connected, where the ground is; nothing where it never was."""
+    peak_disk_bytes: int = 0
+    """The most that one device's buffer took."""
+    took_seconds: float = 0.0
+    """Of the world's time."""
+
+
+OnLook = Callable[[Look, str], None]
+"""Told the state of the fleet, and what happens to it, about once a second of its time."""
+
+
+@dataclass
+class Fleet:
+    """`folders`: one a device, with a bundle in each."""
+
+    folders: Sequence[Path]
+    scenario: Scenario
+    ground: Ground
+    proxy: ImpairedProxy
+    world: World
+    connects_per_second: int
+    on_look: OnLook
+    members: list[Member] = field(default_factory=list)
+    course: Course = field(default_factory=Course)
+    _doing: str = "starting"
+    _began: float = 0.0
+    _restored: float | None = None
+    _was_away: bool = False
+    """Whether the last look, after everything was restored, still missed a device."""
+
+    @property
+    def window(self) -> timedelta:
+        """How wide the fleet spreads its return, as its bundles say."""
+        return reconnect_window(len(self.folders), self.connects_per_second)
+
+    async def run(self) -> Course:
+        """All of it; `FleetLostError` when the fleet is not connected at the beginning."""
+        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._began = loop.time()
+        looking = asyncio.create_task(self._look())
+        try:
+            await self._start()
+            self._begin(loop.time())
+            await self._play()
+            await self._finish()
+            await self.ground.settle()
+        finally:
+            looking.cancel()
+            await self._abandon()
+        self.course.attempts = {int(at - self._began): count for at, count in sorted(self.proxy.attempts.items())}
+        self.course.took_seconds = time.monotonic() - started
+        return self.course
+
+    async def _start(self) -> None:
+        """As a fleet that was switched on over one window: the storm that a scenario means is its own."""
+        gap = self.window.total_seconds() / len(self.folders)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for number, folder in enumerate(self.folders):
+            member = make_member(number, folder, self.world)
+            member.task = asyncio.create_task(member.agent.run())
+            self.members.append(member)
+            due += gap
+            await asyncio.sleep(max(0.0, due - loop.time()))
+        await self._all_connected(self.ground.server_name(FIRST))
+
+    def _begin(self, now: float) -> None:
+        shift = now - self._began
+        self.course.looks = [
+            Look(look.at - shift, look.connected, look.attempts, look.acknowledged, look.waiting)
+            for look in self.course.looks
+        ]
+        self._began = now
+
+    async def _play(self) -> None:
+        loop, scenario = asyncio.get_running_loop(), self.scenario
+        for step in scenario.steps:
+            self._doing = f"next at {step.at:g} s"
+            await asyncio.sleep(max(0.0, self._began + step.at - loop.time()))
+            await self._act(step.act)
+            if scenario.restored_at == step.at:
+                self._restored = loop.time()
+        self._doing = "going on"
+        ends = self._began + scenario.lasts + self.window.total_seconds()
+        await asyncio.sleep(max(0.0, ends - loop.time()))
+
+    async def _act(self, act: Act) -> None:
+        ground, proxy = self.ground, self.proxy
+        match act:
+            case Impose():
+                proxy.impose(act.conditions, target=self._target(act.cluster), share=act.share)
+            case Cut():
+                proxy.cut(target=self._target(act.cluster), share=act.share)
+            case Kill():
+                await ground.kill(act.cluster)
+                proxy.cut(target=ground.server_name(act.cluster))
+            case Start():
+                await ground.start(act.cluster)
+            case Lead():
+                await ground.lead(act.cluster)
+            case SetClocks():
+                for member in self._share(act.share):
+                    member.clock.offset += act.by
+                    member.clock.is_lost = member.clock.is_lost or act.is_lost
+            case Renew():
+                for member in self._share(act.share):
+                    await ground.renew(member.device, member.folder)
+
+    async def _finish(self) -> None:
+        """Let every device deliver what it has, once it is connected."""
+        self._doing = "delivering"
+        turns = asyncio.Semaphore(DELIVERING_AT_ONCE)
+
+        async def end(member: Member) -> None:
+            async with turns:
+                await self._until(lambda: member.tally.is_connected)
+                member.agent.stop(within_seconds=PATIENCE.total_seconds())
+                await self._ended(member)
+
+        await asyncio.gather(*(end(member) for member in self.members))
+        self.course.peak_disk_bytes = max(
+            self.course.peak_disk_bytes, *(member.disk_bytes() for member in self.members)
+        )
+
+    async def _ended(self, member: Member) -> None:
+        if member.task:
+            try:
+                await member.task
+            except CannotConnectError as error:
+                member.tally.last_reason = str(error)
+
+    async def _all_connected(self, server_name: str) -> None:
+        def is_there() -> bool:
+            return all(m.tally.is_connected and m.tally.server_name == server_name for m in self.members)
+
+        if not await self._until(is_there):
+            reasons = {member.tally.last_reason for member in self.members if not member.tally.is_connected}
+            missing = sum(not member.tally.is_connected for member in self.members)
+            raise FleetLostError(
+                f"{missing:,} of {len(self.members):,} devices do not get through to {server_name}: "
+                f"{'; '.join(sorted(filter(None, reasons))[:3]) or 'they say nothing'}"
+            )
+
+    async def _until(self, reached: Callable[[], bool]) -> bool:
+        """Whether it came true within reason."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (self.window + PATIENCE).total_seconds()
+        while not reached():
+            if loop.time() > until:
+                return False
+            await asyncio.sleep(LOOK_SECONDS)
+        return True
+
+    async def _look(self) -> None:
+        """Draw the curves, for as long as it is let."""
+        loop, scenario = asyncio.get_running_loop(), self.scenario
+        end = self.ground.server_name(scenario.expects.ends_at)
+        while True:
+            now = loop.time()
+            here = [member for member in self.members if member.tally.is_connected]
+            look = Look(
+                now - self._began,
+                len(here),
+                self.proxy.attempts.total(),
+                sum(member.tally.rows for member in self.members),
+                sum(member.waiting for member in self.members),
+            )
+            self.course.looks.append(look)
+            self.on_look(look, self._doing)
+            is_whole = len(here) == len(self.folders) and all(member.tally.server_name == end for member in here)
+            if self._restored is not None and self.course.back_after is None:
+                if is_whole and self._was_away:
+                    self.course.back_after = now - self._restored
+                self._was_away = not is_whole
+            if self.world.on_disk and self.members:
+                # One member a look is enough: a buffer that outgrew its bound stays so.
+                member = self.members[len(self.course.looks) % len(self.members)]
+                self.course.peak_disk_bytes = max(self.course.peak_disk_bytes, member.disk_bytes())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _abandon(self) -> None:
+        tasks = [member.task for member in self.members if member.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _share(self, share: float) -> list[Member]:
+        """The same devices whose network a share of this size means."""
+        return [member for member in self.members if is_touched(member.number, share)]
+
+    def _target(self, cluster: str) -> str:
+        return self.ground.server_name(cluster) if cluster else ""
+
+
+def is_touched(number: int, share: float) -> bool:
+    """Whether a share of the fleet has this device in it."""
+    return number % LANES < max(1, round(share * LANES))

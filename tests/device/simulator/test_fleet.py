@@ -1,0 +1,179 @@
+"""A small fleet of real agents through everything, against mosquitto: what was measured is stored once, in order."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from device.__main__ import app
+from device.simulator.fleet import Fleet, FleetLostError, is_touched
+from device.simulator.identities import make_devices
+from device.simulator.own_ground import DOMAIN, OwnGround
+from device.simulator.report import Report, make_report
+from device.simulator.scenario import (
+    CUT,
+    FLAP,
+    LOSS,
+    NAT,
+    OUTAGE,
+    REGION_LOSS,
+    ROTATION,
+    SKEW,
+    SLOW_LINK,
+    Expectation,
+    Scenario,
+    one_after_another,
+)
+from device.simulator.simulate import Order, simulate
+from protocol.device_id import parse_device_id
+from protocol.traffic import reconnect_window
+
+pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
+
+QUOTA = 20
+
+
+def left_alone(_ground: OwnGround) -> None:
+    """As it is."""
+
+
+def run(
+    folder: Path,
+    scenario: Scenario,
+    devices: int,
+    spoil: Callable[[OwnGround], None] = left_alone,
+    **order: Any,
+) -> tuple[Report, Fleet]:
+    ground = OwnGround(folder / "clusters", lambda: datetime.now(UTC))
+    folders = list(
+        make_devices(
+            folder / "devices",
+            [parse_device_id(f"simulated{number}") for number in range(devices)],
+            ground.authority.issue,
+            anchors=ground.authority.write(folder / "anchors.pem"),
+            domain=DOMAIN,
+            reconnect_window=reconnect_window(devices, QUOTA),
+            now=datetime.now(UTC),
+        )
+    )
+    spoil(ground)
+    asked = Order(scenario=scenario, connects_per_second=QUOTA, **order)
+    return simulate(asked, lambda: ground, folders, lambda _look, _doing: None)
+
+
+def broken(report: Report) -> list[str]:
+    return [f"{finding.rule}: {finding.detail}" for finding in report.findings if not finding.holds]
+
+
+def test_a_fleet_with_durable_buffers_delivers_each_row_once_through_everything_that_happens(tmp_path: Path) -> None:
+    """Killed broker, a cut longer than the session, loss, NAT, rotation, and at last another cluster, in one life."""
+    whole = one_after_another("everything", OUTAGE, CUT, LOSS, NAT, ROTATION, REGION_LOSS)
+    report, _ = run(tmp_path, whole, 60, pace=40.0, on_disk=True)
+    assert broken(report) == []
+    assert report.numbers["rows_measured"] > 60 * 150, "about one in ten seconds, for half an hour of theirs"
+    assert report.numbers["reconnects"] > 60 * 5
+    assert sum(device["rows_stored"] for device in report.devices) == report.numbers["rows_measured"]
+
+
+def test_a_fleet_in_memory_bears_flaps_wrong_clocks_and_a_slow_link(tmp_path: Path) -> None:
+    grounds: list[OwnGround] = []
+    report, _ = run(tmp_path, one_after_another("more", FLAP, SKEW, SLOW_LINK), 50, grounds.append, pace=40.0)
+    assert broken(report) == []
+    assert 0 < grounds[0].arrivals.clockless_rows < report.numbers["rows_measured"], "two clocks in ten were lost"
+
+
+def test_what_is_not_stored_is_found_however_well_the_devices_think_of_it(tmp_path: Path) -> None:
+    def forgetful(ground: OwnGround) -> None:
+        take, count = ground.arrivals.take, iter(range(10_000))
+        ground.arrivals.take = lambda wire: take(wire) if next(count) != 5 else None  # type: ignore[method-assign]
+
+    calm = Scenario(name="calm", says="nothing happens", steps=(), lasts=150, expects=Expectation())
+    report, _ = run(tmp_path, calm, 10, forgetful, pace=40.0)
+    assert broken(report) == ["every acknowledged row is stored, once: 1 devices have more or fewer"]
+
+
+def test_a_fleet_that_comes_back_all_at_once_is_found(tmp_path: Path) -> None:
+    """The window is for few devices; the quota that is then asked for is a smaller one."""
+    quick = Scenario(
+        name="quick", says="", steps=OUTAGE.steps, lasts=250, restored_at=180, expects=Expectation(spreads_return=True)
+    )
+    report, fleet = run(tmp_path, quick, 40, pace=40.0)
+    assert broken(report) == []
+    fleet.connects_per_second = 1
+    again = make_report(fleet, pace=40.0, kib_a_device=1.0)
+    assert any("below the quota" in line for line in broken(again))
+
+
+def test_a_fleet_that_cannot_connect_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.simulator.fleet.PATIENCE", timedelta(seconds=60))
+
+    def locked_out(ground: OwnGround) -> None:
+        ground.reach = lambda _name: None  # type: ignore[method-assign,assignment]
+
+    calm = Scenario(name="calm", says="nothing happens", steps=(), lasts=30, expects=Expectation())
+    with pytest.raises(FleetLostError, match=r"3 of 3 devices do not get through to eu1\.clusters.*502 Bad Gateway"):
+        run(tmp_path, calm, 3, locked_out, pace=40.0)
+
+
+def test_the_same_devices_are_a_share_for_the_network_and_for_the_fleet() -> None:
+    assert [number for number in range(20) if is_touched(number, 0.3)] == [0, 1, 2, 10, 11, 12]
+
+
+def test_the_command_shows_what_must_hold_and_prints_every_device_as_json(tmp_path: Path) -> None:
+    options = [
+        "simulate",
+        "--scenario",
+        "rotation",
+        "--fleet",
+        "10",
+        "--pace",
+        "60",
+        "--svg",
+        str(tmp_path / "run.svg"),
+    ]
+    spoken = CliRunner().invoke(
+        app, [*options, "--keep", "disk", "--svg", str(tmp_path / "run.svg")], env={"COLUMNS": "120"}
+    )
+    assert spoken.exit_code == 0, spoken.output
+    assert "holds   every row that was measured is acknowledged" in spoken.stdout
+    assert "largest buffer" in spoken.stdout
+    assert (tmp_path / "run.svg").read_text().count("<svg") == 1
+    told = json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)
+    assert told["holds"] is True
+    assert len(told["devices"]) == told["devices_count"] == 10
+    assert {device["rows_stored"] == device["rows_measured"] for device in told["devices"]} == {True}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--svg", "nowhere/at/all.svg"], "nowhere/at is no folder; make it first"),
+        (["--dns", "127.0.0.1:53"], "give the --bundles of its devices too"),
+        (["--bundles", "nowhere"], "nowhere holds 0 bundles, and --fleet asks for 100"),
+        (["--bundles", "nowhere", "--scenario", "region-loss"], "changed by `python -m fleet route`"),
+        (["--fleet", "6000"], "--fleet"),
+        (["--scenario", "hope"], "hope"),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused(options: list[str], said: str) -> None:
+    result = CliRunner().invoke(app, ["simulate", "--scenario", "flap", *options], env={"COLUMNS": "200"})
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_machine_without_mosquitto_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("device.simulator.mosquitto.PROGRAM", "no-such-broker")
+    result = CliRunner().invoke(app, ["simulate", "--scenario", "flap"])
+    assert result.exit_code == 2
+    assert "scripts/install-judges" in result.stderr
+
+
+def test_more_devices_than_this_user_may_have_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _kind: (256, 1_000))
+    result = CliRunner().invoke(app, ["simulate", "--scenario", "flap", "--fleet", "400"])
+    assert result.exit_code == 2
+    assert "take at most 266 devices" in result.stderr.replace("\n", "")
