@@ -19,6 +19,7 @@ from provisioning.ending.rotation import NAMES, wave_sizes
 from provisioning.ending.selection import of_signer
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Intent, Reason, Step
+from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory, Finished, provisioning
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -278,12 +279,20 @@ authorities:
 """
 
 
-def rotate(factory: Factory, *, models: str = "fl50, fl100", years: int = 20, to: str = "line-b") -> Finished:
+def rotate(
+    factory: Factory,
+    *,
+    models: str = "fl50, fl100",
+    years: int = 20,
+    to: str = "line-b",
+    more: tuple[str | Path, ...] = (),
+) -> Finished:
     file = factory.home / "rotation.yaml"
     file.write_text(ROTATION % (models, years), encoding="utf-8")
     return provisioning(
         *("rotate", "--stack", "dev", "--factory", factory.folder, "--authority", "line-a", "--to", to),
         *("--profiles", file, "--authorities", factory.authorities, "--out", factory.home / "waves.csv", "--json"),
+        *more,
     )
 
 
@@ -326,6 +335,37 @@ def test_nobody_rotates_to_where_he_is_or_to_nobody(factory: Factory) -> None:
     assert same.code == 2
     assert same.json["obstacles"] == ["line-a is both the old and the new authority; name another one as --to"]
     assert "factory dev has no authority 'line-z'" in rotate(factory, to="line-z").err
+
+
+@pytest.mark.cloud
+def test_every_cluster_is_told_what_a_plan_took_back_and_asked_who_knows_the_next_authority(
+    connected: Connected,
+) -> None:
+    factory = connected.factory
+    for device in ("plan-a", "plan-b"):
+        assert factory.issue(device).code == 0
+    assert connected.sync().code == 0
+    assert plan(factory, write_list(factory, "plan-a")).code == 0
+    told = provisioning(
+        *("revocation", "apply", factory.home / "plan.jsonl", "--stack", "dev", "--factory", factory.folder),
+        *("--outputs", connected.outputs, "--json"),
+        variables=connected.variables,
+    )
+    assert told.code == 0, told.err
+    assert {(row["cluster"], row["device"], row["manifest"]) for row in told.json["told"]} == {
+        ("eu1", "plan-a", "revoked"),
+        ("us1", "plan-a", "revoked"),
+    }
+    for device, standing_there in (("plan-a", "revoked"), ("plan-b", "good")):
+        for cluster in ("eu1", "us1"):
+            item = connected.item(cluster, connected.fingerprint(device))
+            assert item is not None
+            assert item["standing"] == standing_there
+    asked = rotate(factory, more=("--outputs", connected.outputs))
+    assert (
+        "cluster eu1 does not know line-b; deploy, so that devices it signs are admitted there"
+        in asked.json["obstacles"]
+    )
 
 
 @pytest.mark.parametrize(
