@@ -1,6 +1,6 @@
 """`python -m device`: the reference device at a command line.
 
-Exit codes: 0 done, 2 bad input, 3 could not connect or deliver.
+Exit codes: 0 done, 2 bad input, 3 could not connect or deliver, 130 told twice to end.
 """
 
 import asyncio
@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,16 +15,20 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from device.agent import Agent, CannotConnectError
 from device.assembly import BUFFER_BYTES, assemble, surroundings_of
 from device.buffer.capacity import MIN_BYTES
 from device.enrolment import EnrolmentError, make_request
+from device.event_lines import COLUMN, line_of
 from device.link import Credentials
+from device.occupancy import OccupiedError, occupied
 from device.resolution import HostPort
 from device.settings import Settings
 from device.simulator.command import run as simulate
 from device.slot_keeper import SlotKeeper
+from device.status_command import status
 from device.surroundings import Emit, utc_now
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
@@ -33,9 +36,13 @@ from protocol.traffic import ROUTE_WATCH
 
 BAD_INPUT = 2
 NOT_DELIVERED = 3
+INTERRUPTED = 130
+"""As shells have it after a SIGINT."""
 
 app = typer.Typer(help="The reference device.", no_args_is_help=True, add_completion=False)
 _err = Console(stderr=True, highlight=False)
+_out = Console(highlight=False)
+app.command()(status)
 
 
 def _refuse(message: str, code: int = BAD_INPUT) -> typer.Exit:
@@ -102,23 +109,42 @@ def run(  # noqa: PLR0917 - typer gives every option by name
         resolver = HostPort.parse(dns) if dns else None
     except ValueError as error:
         raise _refuse(str(error)) from None
-    agent = _put_together(bundle, settings, resolver, buffer_bytes, emit)
     try:
-        summary = asyncio.run(_work(agent))
-        emit(summary)
-    except CannotConnectError as error:
-        raise _refuse(f"{agent.bundle.device}: gave up after {attempts} attempts: {error}", NOT_DELIVERED) from None
-    finally:
-        agent.store.close()
+        with occupied(bundle):
+            summary = _run(_put_together(bundle, settings, resolver, buffer_bytes, emit))
+    except OccupiedError as error:
+        raise _refuse(str(error)) from None
+    except OSError as error:
+        raise _refuse(f"{error.filename}: {error.strerror}; give the folder that `provisioning issue` wrote") from None
+    emit(summary)
     if summary["wants_restart"]:
         # As a boot loader would: the same command anew, with nothing of this start left.
         os.execv(sys.executable, [sys.executable, "-m", "device", *sys.argv[1:]])  # noqa: S606 - its own command
 
 
+def _run(agent: Agent) -> dict[str, Any]:
+    try:
+        return asyncio.run(_work(agent))
+    except CannotConnectError as error:
+        tries = agent.settings.attempts
+        raise _refuse(f"{agent.bundle.device}: gave up after {tries} attempts: {error}", NOT_DELIVERED) from None
+    except asyncio.CancelledError:
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        agent.store.close()
+
+
 async def _work(agent: Agent) -> dict[str, Any]:
-    """Run, and end in order when asked to; what is not delivered then, the next start delivers."""
+    """Run, and end in order when asked to, at once when asked twice; the next start delivers what is left."""
+    working = asyncio.current_task()
+
+    def end() -> None:
+        if agent.is_stopping and working:
+            working.cancel()
+        agent.stop()
+
     for asked in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(asked, agent.stop)
+        asyncio.get_running_loop().add_signal_handler(asked, end)
     trial = asyncio.ensure_future(_slots(agent).watch_trial(agent.restart))
     try:
         return await agent.run()
@@ -153,40 +179,9 @@ def _print_json(event: dict[str, Any]) -> None:
 
 
 def _print_line(event: dict[str, Any]) -> None:
-    line = _LINES.get(event["event"])
-    typer.echo(line(event) if line else _plain(event))
+    first, rest, style = line_of(event)
+    _out.print(Text.assemble((f"{first:<{COLUMN}}", style), rest), soft_wrap=True)
 
-
-def _plain(event: dict[str, Any]) -> str:
-    """An event that needs no sentence of its own."""
-    rest = ", ".join(f"{name} {value}" for name, value in event.items() if name != "event")
-    return f"{event['event'].replace('_', ' '):<13} {rest}"
-
-
-def _cause(event: dict[str, Any]) -> str:
-    """A new identity is refused until the registrar has admitted it; later the same refusal is a fault."""
-    return "failed" if event["was_ever_admitted"] else "not yet"
-
-
-_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "resolved": lambda e: "resolved      " + " -> ".join(e["chain"]),
-    "trusted": lambda e: f"server        is trusted, {e['tls']}, {e['cipher']}",
-    "connected": lambda e: f"connected     to {e['server_name']}",
-    "moved": lambda e: f"moved         from {e['from']} to {e['to']}: its name leads there now",
-    "route_unknown": lambda e: f"stays         at {e['server_name']}: {e['reason']}",
-    "summoned": lambda _e: "told to move  it looks up where it belongs",
-    "unheard": lambda e: (
-        f"unheard       rows {e['first']} to {e['last']}: nobody subscribed to them; again in {e['retry_in_seconds']} s"
-    ),
-    "failed": lambda e: f"{_cause(e):<13} {e['reason']}; again in {e['retry_in_seconds']} s",
-    "acknowledged": lambda e: (
-        f"acknowledged  rows {e['first']} to {e['last']}: {e['measurements']} measurements in {e['bytes']} bytes"
-    ),
-    "summary": lambda e: (
-        f"done          {e['batches']} batches of {e['device']} delivered to {e['server_name']}; "
-        f"{e['waiting_rows']} rows wait for the next start"
-    ),
-}
 
 if __name__ == "__main__":
     app()

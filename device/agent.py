@@ -182,6 +182,11 @@ class Agent:
         self.sender.hurry()
         asyncio.get_running_loop().call_later(within_seconds, self.sender.leave)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def restart(self) -> None:
         """Stop, to be started anew by whoever runs this."""
         self.wants_restart = True
@@ -282,7 +287,8 @@ class Agent:
         while not self._summons.is_set():
             delay = route_watch_delay(self.surroundings.random, every=self.settings.watch_route_every)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._summons.wait(), delay.total_seconds())
+                async with asyncio.timeout(delay.total_seconds()):
+                    await self._summons.wait()
             if not self._summons.is_set() and await self._leads_elsewhere():
                 return
 

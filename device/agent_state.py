@@ -25,13 +25,19 @@ class AgentState:
     admitted_by: tuple[str, ...]
 
 
-def start(shelf: Shelf) -> AgentState:
-    """Count this start, durably if the flash allows. A damaged document starts anew: no reason not to work."""
+def recall(shelf: Shelf) -> AgentState:
+    """What is remembered; a damaged document is none."""
     try:
         before = _Document.model_validate_json(shelf.read(STATE_FILE) or b"")
     except (ValidationError, ValueError):
         before = _Document(boot_count=0, admitted_by=[])
-    state = AgentState(before.boot_count + 1, tuple(before.admitted_by))
+    return AgentState(before.boot_count, tuple(before.admitted_by))
+
+
+def start(shelf: Shelf) -> AgentState:
+    """Count this start, durably if the flash allows. A damaged document starts anew: no reason not to work."""
+    before = recall(shelf)
+    state = replace(before, boot_count=before.boot_count + 1)
     _write(shelf, state)
     return state
 

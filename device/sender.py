@@ -179,7 +179,8 @@ class Sender:
         if self._wake:
             self._wake.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), None if math.isinf(seconds) else seconds)
+                async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                    await self._wake.wait()
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than this side stays."""

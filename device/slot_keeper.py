@@ -47,7 +47,7 @@ class SlotKeeper:
         """Count this start. `version`: what a device whose record is lost takes itself to run."""
         self._shelf, self._sleep, self._emit = shelf, sleep, emit
         self.topic_filters: tuple[str, ...] = ()
-        before = _read(shelf) or first(version)
+        before = recall_slots(shelf) or first(version)
         self.slots = before
         started = boot(before)
         # A flash that takes nothing costs a trial its count, not the device its start.
@@ -90,7 +90,8 @@ class SlotKeeper:
             self.slots = slots
 
 
-def _read(shelf: Shelf) -> Slots | None:
+def recall_slots(shelf: Shelf) -> Slots | None:
+    """What is written down; nothing when there is no record, or one that no device can be in."""
     try:
         document = _Document.model_validate_json(shelf.read(SLOTS_FILE) or b"")
         return Slots(document.active, _slot(document.a), _slot(document.b))

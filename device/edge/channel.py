@@ -56,7 +56,7 @@ class Kept:
     statistic: Statistic | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ChannelState:
     """What one channel remembers between two samples."""
 
@@ -95,6 +95,8 @@ def _pass(
     if not values:
         return state, ()
     is_kept = not rule.thin_out or state.passed % keep_every(fullness) == 0
-    # Told is what was stored: a value left out under pressure is still news when it comes again.
-    told = {**state.told, **{v.statistic: Told(v.time, v.value) for v in values}} if is_kept else state.told
+    told = state.told
+    if is_kept and rule.deadband is not None:
+        # Told is what was stored: a value left out under pressure is still news when it comes again.
+        told = {**told, **{v.statistic: Told(v.time, v.value) for v in values}}
     return replace(state, told=told, passed=state.passed + 1), values if is_kept else ()

@@ -73,7 +73,8 @@ class Jobs:
             except (NoAnswerError, RefusedError) as error:
                 self._emit({"event": "not_served", "what": "jobs", "reason": str(error)})
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), ASK_AGAIN.total_seconds())
+                async with asyncio.timeout(ASK_AGAIN.total_seconds()):
+                    await self._news.wait()
 
     async def _next_order(self, link: Link) -> Order | None:
         step = {"stepTimeoutInMinutes": int(STEP_TIMEOUT.total_seconds() // 60)}

@@ -31,6 +31,16 @@ class _Document(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """One order as a person reads the book. `status` is empty while it is not over."""
+
+    key: str
+    boot: int
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """`boot`: the start in which the order was begun. `verdict`: nothing while it is not over."""
 
@@ -51,6 +61,11 @@ class Journal:
         except ValidationError:
             document = _Document()
         self._entries = {entry.key: entry for entry in document.entries}
+
+    @property
+    def kept(self) -> tuple[Kept, ...]:
+        """All that is still in it, the oldest first."""
+        return tuple(Kept(e.key, e.boot, e.status.value if e.status else "", e.reason) for e in self._entries.values())
 
     def find(self, order: Order) -> Entry | None:
         """What is written of it."""

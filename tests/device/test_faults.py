@@ -207,3 +207,15 @@ def test_a_revoked_device_is_refused_once_the_broker_read_its_list_and_the_other
             assert other.is_open, "whoever is not on the list is let in"
             other.close()
     assert stored(folder, tmp_path / "copy"), "and keeps what it measured meanwhile"
+
+
+def test_two_processes_never_work_as_one_device(tmp_path: Path) -> None:
+    """Two would share a name at the broker, which ends one's session for the other's for ever."""
+    with mosquitto(tmp_path / "broker") as broker, network(broker, "device6") as (resolver, proxy):
+        folder = broker.bundle("device6")
+        with started(folder, resolver, proxy, tmp_path / "first", QUICK) as first:
+            until_connected(first)
+            with started(folder, resolver, proxy, tmp_path / "second", QUICK) as second:
+                assert second.running.wait(PATIENCE_SECONDS) == 2
+            assert first.running.poll() is None
+    assert "a device is at work in it already" in (tmp_path / "second").read_text().replace("\n", " ")
