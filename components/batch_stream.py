@@ -1,6 +1,6 @@
 """The way of a large fleet's batches from the topic rule to the ingest function: a stream that gathers them.
 
-One file of the lake then holds what many devices sent, instead of one file a batch (docs/adr/0010). The stream keeps
+One file of the lake then holds what many devices sent, instead of one file a batch (docs/adr/0014). The stream keeps
 every batch for a week, whatever becomes of it.
 """
 

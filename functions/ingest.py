@@ -1,6 +1,6 @@
 """Stores batches of measurements in the lake, as columns; what cannot be read goes to the dead letters with its reason.
 
-Two ways lead here (docs/adr/0010). Of a small fleet the topic rule hands over every batch by itself: `{payload: base64,
+Two ways lead here (docs/adr/0014). Of a small fleet the topic rule hands over every batch by itself: `{payload: base64,
 device: from the topic, received: milliseconds since 1970, certificate: fingerprint}`. Of a large one it puts the same
 into a Kinesis stream, and Lambda hands over what gathered there, many batches at once. A batch always gets the same
 key, and the file that lies there first stays: a second delivery changes nothing. An error of AWS is raised: Lambda

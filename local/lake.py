@@ -45,7 +45,7 @@ def read_lake(s3: "S3Client", bucket: str, *, device: str, epoch: int) -> Arrive
 def _may_hold(key: str, device: str, epoch: int) -> bool:
     """Whether the file's name is that of a batch of the device, or of no one device."""
     name = key.rpartition("/")[2]
-    return name.startswith(f"{device}-{epoch}-") or "-batches-" in name
+    return name.startswith((f"{device}-{epoch}-", "compacted-")) or "-batches-" in name
 
 
 def _measurements(rows: list[dict[str, object]]) -> Iterator[Measurement]:

@@ -41,7 +41,7 @@ class ClusterKind(StrEnum):
 
 
 class BatchPath(StrEnum):
-    """How batches of measurements come from the topic rule to the ingest function (docs/adr/0010)."""
+    """How batches of measurements come from the topic rule to the ingest function (docs/adr/0014)."""
 
     LAMBDA = "lambda"
     """One invocation and one file a batch: within a second, for small fleets."""

@@ -7,7 +7,7 @@ from stacks.rules.breach import Breach, Breaches
 
 MOST_DEVICES_BY_LAMBDA = 10_000
 """Where every batch is a file of its own. At a batch a minute these are 14 million files a day: about 70 dollars of S3
-requests (0.005 a thousand PUTs), and a day that takes an hour to list (1,000 keys a request)."""
+requests (0.005 a thousand PUTs), and a day that takes half an hour to list (1,000 keys a request)."""
 
 
 def large_fleets_gather_their_batches(clusters: Mapping[str, Cluster], fleet: Fleet) -> Breaches:
