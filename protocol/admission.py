@@ -2,7 +2,7 @@
 
 One manifest item per certificate, keyed by its fingerprint: the SHA-256 of the certificate's DER in lower-case hex,
 which is also the certificate id AWS IoT gives it. The item holds no secret. Beside the entry stand the factory's
-signature over it and the key that made it (docs/adr/0013), which whoever reads the entry alone may pass over.
+signature over it and the key that made it (docs/adr/0016), which whoever reads the entry alone may pass over.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A manifest entry that the factory vouches for: whoever reads a table knows which rows came from the factory.
 
 The key is the station's own and signs nothing that gives anybody a right: certificates are signed by authorities. A
-stolen authority's key alone lists nothing, and a right to write the table alone vouches for nothing (docs/adr/0013).
+stolen authority's key alone lists nothing, and a right to write the table alone vouches for nothing (docs/adr/0016).
 """
 
 import base64

@@ -2,7 +2,7 @@
 
 Loopback is open to every user of a machine and, through a browser, to every web page somebody opens there. The token
 in a file of mode 0600 keeps other users out, and so does its header with web pages; the check of the Host header
-keeps names of strangers that resolve to 127.0.0.1 out (docs/adr/0014).
+keeps names of strangers that resolve to 127.0.0.1 out (docs/adr/0017).
 """
 
 import hmac

@@ -1,5 +1,6 @@
 """The station's API: one call a device, the words of the commands, and nobody else at the door."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from cryptography import x509
 
 from provisioning.serve.readiness import MIN_FREE_BYTES, checks
 from provisioning.station import Station
+from tests.provisioning.connected import BOTH_LINES, UNREACHABLE, Connected
 from tests.provisioning.factory import Factory
 from tests.provisioning.requests import csr, p256
 from tests.provisioning.serve.station_server import StationServer, station_server
@@ -234,3 +236,19 @@ def test_the_api_keeps_to_its_description_whatever_it_is_sent(server: StationSer
         check=False,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+
+
+@pytest.mark.cloud
+def test_kms_out_of_reach_is_503_and_the_same_call_goes_on_once_it_is_back(connected: Connected) -> None:
+    factory, request = connected.factory, csr(p256())
+    more = ("--outputs", connected.outputs)
+    assert factory.ceremony(BOTH_LINES, *more, variables=connected.variables).code == 0
+    out_of_reach = {**os.environ, **connected.variables, "AWS_ENDPOINT_URL": UNREACHABLE}
+    with station_server(factory, *more, variables=out_of_reach) as server:
+        answered = server.issue("device1", request, model="fl100", authority="line-b")
+        assert (answered.status, answered.json["type"]) == (503, "/problems/signer")
+        assert (answered.json["device"], answered.json["who"]) == ("device1", "operator")
+        assert "kms:GetPublicKey" in answered.json["detail"]
+        assert server.issue("device2", csr(p256())).status == 201, "another authority is not in its way"
+    with station_server(factory, *more, variables={**os.environ, **connected.variables}) as server:
+        assert server.issue("device1", request, model="fl100", authority="line-b").status == 201
