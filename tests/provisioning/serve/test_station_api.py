@@ -227,7 +227,7 @@ def test_the_api_keeps_to_its_description_whatever_it_is_sent(server: StationSer
         [
             *(Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json"),
             *("--header", f"Authorization: Bearer {server.token}", "--checks", checked),
-            *("--max-examples", "20", "--phases", "examples,coverage,fuzzing", "--seed", "1"),
+            *("--max-examples", "10", "--phases", "examples,coverage,fuzzing", "--seed", "1"),
             *("--generation-database", "none", "--no-color"),
         ],
         cwd=tmp_path,
