@@ -9,7 +9,7 @@ import typer
 from provisioning.commands.clusters import tell_clusters
 from provisioning.commands.options import AsJson, Factory, OutputsFile, Stack, now, outputs_of
 from provisioning.commands.progress import counted
-from provisioning.commands.telling import errors_told, tell, tell_rows
+from provisioning.commands.telling import MOST_ROWS, errors_told, tell, tell_rows
 from provisioning.ending.carry_out import end
 from provisioning.ending.plan_file import MANY, Row
 from provisioning.ending.plan_file import as_json as rows_of
@@ -77,6 +77,8 @@ def _tell_plan(found: list[Standing], had_ended: int, *, as_json: bool) -> None:
     if as_json:
         tell({"would_end": rows_of(found), "had_ended": had_ended}, as_json=True)
         return
-    tell_rows("devices", rows_of(found), as_json=False, columns=columns)
+    tell_rows("devices", rows_of(found[:MOST_ROWS]), as_json=False, columns=columns)
+    if len(found) > MOST_ROWS:
+        typer.echo(f"and {len(found) - MOST_ROWS} more")
     more = f" --yes-really {len(found)}" if len(found) > MANY else ""
     typer.echo(f"nothing was changed; {len(found)} would end, {had_ended} had: run this again with --apply{more}")

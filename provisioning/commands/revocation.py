@@ -25,7 +25,7 @@ from provisioning.commands.options import (
     outputs_of,
 )
 from provisioning.commands.progress import counted
-from provisioning.commands.telling import errors_told, tell, tell_rows
+from provisioning.commands.telling import MOST_ROWS, errors_told, tell, tell_rows
 from provisioning.crl.note import with_since
 from provisioning.crl.withdrawn import Withdrawn, withdraw
 from provisioning.ending.carry_out import end
@@ -231,5 +231,9 @@ def _tell(header: Header, shown: Sequence[Standing], out: Path, stack: str, fact
         tell({**facts, "devices": rows_of(shown)}, as_json=True)
         return
     columns = ("device", "model", "authority", "issued_at", "fingerprint")
-    tell_rows("signed by it" if header.signer else "devices", rows_of(shown), as_json=False, columns=columns)
+    tell_rows(
+        "signed by it" if header.signer else "devices", rows_of(shown[:MOST_ROWS]), as_json=False, columns=columns
+    )
+    if len(shown) > MOST_ROWS:
+        typer.echo(f"and {len(shown) - MOST_ROWS} more")
     tell(facts, as_json=False)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from provisioning.authority import IssuingAuthority
 from provisioning.crl.entries import Revoked
 from provisioning.crl.listed import Scope, ended, position_of, withdrawn_by
+from provisioning.crl.pem import as_pem
 from provisioning.crl.revocation_list import Heading, make_list
 from provisioning.crl.shelf import Done, Numbered, Shelf, number_in
 from provisioning.crl.withdrawn import read_withdrawn
@@ -102,8 +100,7 @@ def issue_list(
     make_folder(out)
     path = out / list_file(planned.authority, is_delta=planned.is_delta)
     write_durably(path, made.der)
-    pem = x509.load_der_x509_crl(made.der).public_bytes(Encoding.PEM)
-    write_durably(path.with_name(path.name + ".pem"), pem)
+    write_durably(path.with_name(path.name + ".pem"), as_pem(made.der))
     shelf.finish(planned.numbered.number, Done(sha256=hashlib.sha256(made.der).hexdigest(), count=made.count))
     return path, made.count
 

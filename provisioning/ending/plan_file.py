@@ -84,7 +84,7 @@ def as_json(found: Iterable[Standing]) -> list[dict[str, str]]:
             "model": each.model,
             "authority": each.authority,
             "serial": each.serial,
-            "issued_at": each.issued_at.isoformat(),
+            "issued_at": each.issued_at.replace(microsecond=0).isoformat(),
             "not_after": each.not_after.isoformat(),
             "fingerprint": each.fingerprint,
         }

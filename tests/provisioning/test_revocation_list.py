@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from protocol.device_id import DeviceId
 from provisioning.certify import certify, to_be_signed
 from provisioning.crl.entries import Revoked, encode_entries
+from provisioning.crl.pem import as_pem
 from provisioning.crl.revocation_list import Heading, extensions, make_list
 from provisioning.errors import StationError
 from provisioning.file_signer import FileSigner
@@ -95,11 +96,13 @@ def test_a_list_has_the_bytes_of_the_librarys_builder(stated: Heading, entries: 
     assert made.count == len(entries)
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 300, 2000])
+@pytest.mark.parametrize("count", [1, 2, 4, 300, 2000, 8000])
 def test_lengths_of_every_number_of_bytes_are_those_of_the_library(count: int) -> None:
     entries = [Revoked(serial=1 << bits % 150, at=NOW, reason=Reason.SUPERSEDED) for bits in range(count)]
     made = make_list(ISSUER, SIGNER, heading(), entries)
-    assert x509.load_der_x509_crl(made.der).tbs_certlist_bytes == built(heading(), entries)
+    crl = x509.load_der_x509_crl(made.der)
+    assert crl.tbs_certlist_bytes == built(heading(), entries)
+    assert as_pem(made.der) == crl.public_bytes(Encoding.PEM)
 
 
 @pytest.mark.parametrize("serial", [0, -1, 1 << 159])
