@@ -28,7 +28,7 @@ def to_be_signed(builder: x509.CertificateBuilder, algorithm: Algorithm = Algori
 
 
 def certify(tbs: bytes, signer: Signer) -> x509.Certificate:
-    """The certificate of `tbs`, signed and verified; `StationError` when the signature is not the signer's."""
+    """The certificate of `tbs`, signed as `signed` does it; `StationError` when the signature is not the signer's."""
     return x509.load_der_x509_certificate(signed(tbs, signer))
 
 
