@@ -38,7 +38,12 @@ def tell_clusters(
     total = sum(task.count for task in tasks) + sum(each.count for each in (ahead.planned if ahead else ()))
     with (
         counted("telling the clusters", total) as advance,
-        RowTeller("told", as_json=as_json, summed_up_by=("cluster", "manifest", "certificate")) as teller,
+        RowTeller(
+            "told",
+            as_json=as_json,
+            summed_up_by=("cluster", "manifest", "certificate"),
+            columns=("cluster", "device", "manifest", "certificate"),
+        ) as teller,
     ):
         for result in _results(ledger, tasks, voucher, ahead, errors):
             teller.tell(_row(result))

@@ -7,7 +7,18 @@ import typer
 
 from protocol.bundle import KEY_FILE
 from provisioning.commands.authorities import typed
-from provisioning.commands.options import AsJson, Device, Factory, OutputsFile, Profiles, Stack, now, outputs_of
+from provisioning.commands.options import (
+    AsJson,
+    Authorities,
+    Device,
+    Factory,
+    OutputsFile,
+    Profiles,
+    Stack,
+    TrustAnchors,
+    now,
+    outputs_of,
+)
 from provisioning.commands.telling import errors_told, tell
 from provisioning.durable import make_folder
 from provisioning.errors import RefusedError
@@ -30,12 +41,8 @@ def issue(
     generate_key: Annotated[
         bool, typer.Option("--generate-key", help="Make the device's key here; only where its model says so.")
     ] = False,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
-    trust_anchors: Annotated[
-        Path | None, typer.Option(help="Roots the device accepts for servers; default Amazon Trust Services.")
-    ] = None,
+    authorities: Authorities = None,
+    trust_anchors: TrustAnchors = None,
     profiles: Profiles = None,
     outputs: OutputsFile = None,
     as_json: AsJson = False,

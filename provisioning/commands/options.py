@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from provisioning.errors import RefusedError
+from provisioning.registry.enrol import PolicyBy
 from stacks.outputs import Outputs, read_outputs
 
 Stack = Annotated[str, typer.Option(help="The environment: dev, staging, production.")]
@@ -20,6 +21,12 @@ Profiles = Annotated[
 Authorities = Annotated[
     Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
 ]
+Clusters = Annotated[Path, typer.Option("--outputs", help="What the deployment gave: pulumi stack output --json.")]
+TrustAnchors = Annotated[
+    Path | None, typer.Option(help="Roots the device accepts for servers; default Amazon Trust Services.")
+]
+PolicyWay = Annotated[PolicyBy, typer.Option(help="How a device that is registered ahead gets its policy.")]
+Rates = Annotated[list[str] | None, typer.Option(help="Another quota of this account, as RegisterCertificate=50.")]
 Device = Annotated[str, typer.Option(help="The device id: its name in DNS, MQTT and its certificate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON document on standard output.")]
 

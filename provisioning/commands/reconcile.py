@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from provisioning.cloud import Cloud
-from provisioning.commands.options import AsJson, Factory, Stack, now, outputs_of
+from provisioning.commands.options import (
+    AsJson,
+    Authorities,
+    Clusters,
+    Factory,
+    PolicyWay,
+    Rates,
+    Stack,
+    now,
+    outputs_of,
+)
 from provisioning.commands.progress import counted
 from provisioning.commands.telling import FAILED, RowTeller, errors_told, tell_error
 from provisioning.errors import CloudError
@@ -29,7 +39,7 @@ SUMMED_UP_BY = ("cluster", "difference", "acts", "repair")
 def reconcile(
     *,
     stack: Stack,
-    outputs: Annotated[Path, typer.Option(help="What the deployment gave: pulumi stack output --json.")],
+    outputs: Clusters,
     factory: Factory,
     repair: Annotated[
         bool, typer.Option("--repair", help="Mend what the list says is ours to mend; show it without this first.")
@@ -40,11 +50,9 @@ def reconcile(
     trust: Annotated[
         list[Path] | None, typer.Option(help="station.pub.pem of another station that tells the same clusters.")
     ] = None,
-    policy_by: Annotated[PolicyBy, typer.Option(help="With --repair: how a device gets its policy.")] = PolicyBy.GROUP,
-    rate: Annotated[list[str] | None, typer.Option(help="Another quota of this account, as ListThings=50.")] = None,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
+    policy_by: PolicyWay = PolicyBy.GROUP,
+    rate: Rates = None,
+    authorities: Authorities = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare ledger and clusters: manifest, certificates, things, policies. Exits 1 while anything differs."""
@@ -59,9 +67,10 @@ def reconcile(
         cloud = Cloud.from_environment()
         errors: list[CloudError] = []
         left = 0
+        shown = ("cluster", "device", "difference", "detail", "acts", "repair" if repair else "way_out")
         with (
             Ledger.open(factory, stack) as ledger,
-            RowTeller("differences", as_json=as_json, summed_up_by=SUMMED_UP_BY) as teller,
+            RowTeller("differences", as_json=as_json, summed_up_by=SUMMED_UP_BY, columns=shown) as teller,
         ):
             pems = {name: each.pem for name, each in certificates.items()}
             for registration in plan_registration(ledger, known, pems, by=policy_by):

@@ -1,13 +1,21 @@
 """`python -m provisioning serve`: the station's API on loopback, until it is told to stop."""
 
 import socket
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from provisioning.commands.authorities import typed
-from provisioning.commands.options import Factory, OutputsFile, Profiles, Stack, now, outputs_of
+from provisioning.commands.options import (
+    Authorities,
+    Factory,
+    OutputsFile,
+    Profiles,
+    Stack,
+    TrustAnchors,
+    now,
+    outputs_of,
+)
 from provisioning.commands.telling import errors_told
 from provisioning.durable import make_folder
 from provisioning.errors import StationError
@@ -24,12 +32,8 @@ def serve(
     stack: Stack,
     factory: Factory,
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes any free one.")] = DEFAULT_PORT,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
-    trust_anchors: Annotated[
-        Path | None, typer.Option(help="Roots the device accepts for servers; default Amazon Trust Services.")
-    ] = None,
+    authorities: Authorities = None,
+    trust_anchors: TrustAnchors = None,
     profiles: Profiles = None,
     outputs: OutputsFile = None,
 ) -> None:

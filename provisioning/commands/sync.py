@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from provisioning.commands.clusters import Ahead, tell_clusters
-from provisioning.commands.options import AsJson, Factory, Stack, now, outputs_of
+from provisioning.commands.options import (
+    AsJson,
+    Authorities,
+    Clusters,
+    Factory,
+    PolicyWay,
+    Rates,
+    Stack,
+    now,
+    outputs_of,
+)
 from provisioning.commands.telling import errors_told
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
@@ -23,7 +33,7 @@ from stacks.outputs import Outputs
 def sync(
     *,
     stack: Stack,
-    outputs: Annotated[Path, typer.Option(help="What the deployment gave: pulumi stack output --json.")],
+    outputs: Clusters,
     factory: Factory,
     again: Annotated[
         bool, typer.Option("--again", help="Compare every identity with every cluster, whatever is remembered.")
@@ -31,13 +41,9 @@ def sync(
     eager: Annotated[
         bool, typer.Option("--eager", help="Register them too, ahead of their first connect, at the account's quotas.")
     ] = False,
-    policy_by: Annotated[PolicyBy, typer.Option(help="With --eager: how a device gets its policy.")] = PolicyBy.GROUP,
-    rate: Annotated[
-        list[str] | None, typer.Option(help="With --eager: another quota of this account, as RegisterCertificate=50.")
-    ] = None,
-    authorities: Annotated[
-        Path | None, typer.Option(help="Certificates of the authorities; default stacks/authorities/<stack>.")
-    ] = None,
+    policy_by: PolicyWay = PolicyBy.GROUP,
+    rate: Rates = None,
+    authorities: Authorities = None,
     as_json: AsJson = False,
 ) -> None:
     """Put every identity into every cluster's manifest, and take revoked ones back. A rerun calls nothing twice."""

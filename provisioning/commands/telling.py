@@ -72,11 +72,14 @@ def tell_rows(
 class RowTeller:
     """Tells rows as they come, in the same memory however many they are: JSON at once, or a table of the first ones.
 
-    Of more than `MOST_ROWS` a table says how many there are of each kind: of the columns `summed_up_by`.
+    Of more than `MOST_ROWS` a table says how many there are of each kind: of the columns `summed_up_by`. People see
+    `columns`, machines every field.
     """
 
-    def __init__(self, name: str, *, as_json: bool, summed_up_by: Sequence[str]) -> None:
-        self._name, self._as_json, self._summed_up_by = name, as_json, summed_up_by
+    def __init__(
+        self, name: str, *, as_json: bool, summed_up_by: Sequence[str], columns: Sequence[str] | None = None
+    ) -> None:
+        self._name, self._as_json, self._summed_up_by, self._columns = name, as_json, summed_up_by, columns
         self._rows: list[Mapping[str, str]] = []
         self._kinds: Counter[tuple[str, ...]] = Counter()
 
@@ -97,7 +100,7 @@ class RowTeller:
         if self._as_json:
             typer.echo("]}")
         elif len(self._rows) <= MOST_ROWS:
-            tell_rows(self._name, self._rows, as_json=False)
+            tell_rows(self._name, self._rows, as_json=False, columns=self._columns)
         else:
             kinds = sorted(self._kinds.items())
             rows = [{**dict(zip(self._summed_up_by, kind, strict=True)), "count": f"{n:,}"} for kind, n in kinds]

@@ -16,10 +16,12 @@ import provisioning.bulk.line
 import provisioning.durable
 import provisioning.hand_over
 import provisioning.key_file
+import provisioning.sync
 from provisioning.cli import app
 from provisioning.file_signer import FileSigner
 from provisioning.ledger.entries import Entries
 from provisioning.ledger.ledger import Ledger
+from provisioning.manifest import Manifest
 
 CALLS: dict[str, tuple[Any, str]] = {
     "key": (provisioning.key_file, "create_durably"),
@@ -30,6 +32,9 @@ CALLS: dict[str, tuple[Any, str]] = {
     "write": (provisioning.hand_over, "write_durably"),
     "deliver": (Ledger, "deliver"),
     "rename": (provisioning.durable, "sync_folder"),
+    "tell": (Manifest, "tell"),
+    "remember": (provisioning.sync, "remember"),
+    "register": (Ledger, "register"),
     "keys": (provisioning.bulk.keys, "write_private"),
     "prepare_all": (Ledger, "prepare_all"),
     "record_all": (Ledger, "record_all"),
@@ -39,7 +44,7 @@ CALLS: dict[str, tuple[Any, str]] = {
     "seal": (provisioning.bulk.batch, "seal"),
     "report": (provisioning.bulk.folder, "write_durably"),
 }
-"""What an issuance calls: in modules and classes of the product, looked up there at each call."""
+"""What an issuance and a sync call: in modules and classes of the product, looked up there at each call."""
 
 
 def die() -> None:
