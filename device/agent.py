@@ -207,6 +207,8 @@ class Agent:
     async def _connect(self) -> Link:
         """Where the name leads now, and through the door there."""
         world = self.surroundings
+        # Before the connection stands: what the broker kept for this device comes down with it.
+        self._summons.clear()
         route = await world.resolve(self.bundle.device_id, self.bundle.domain)
         self.server_name = route.server_name
         self.emit({"event": "resolved", "chain": route.chain, "server_name": route.server_name})
@@ -283,7 +285,6 @@ class Agent:
 
     async def _watch_route(self) -> None:
         """Return when this device belongs elsewhere, or is told to look for itself."""
-        self._summons.clear()
         while not self._summons.is_set():
             delay = route_watch_delay(self.surroundings.random, every=self.settings.watch_route_every)
             with suppress(TimeoutError):

@@ -368,3 +368,19 @@ def test_the_keep_alive_is_that_of_the_network_it_is_in(broker: Broker) -> None:
             run(folder, events, resolver, proxy=proxy, batches=1, rows=1, operator=operator)
             kept[operator] = next(event["keep_alive_seconds"] for event in events if event["event"] == "connected")
     assert kept == {"": 240, "Nordtel": 192, "Elsewhere": 240}
+
+
+def test_a_command_that_was_sent_while_the_device_was_away_reaches_it_when_it_is_back(broker: Broker) -> None:
+    """The broker keeps the session for as long as the bundle says."""
+    folder = broker.bundle("device19")
+    with network(broker, "device19") as (resolver, proxy), heard_by(broker, proxy, "device19"):
+        run(folder, [], resolver, proxy=proxy, batches=1, rows=1)
+        commander = broker.connect("listener2", proxy, [])
+        commander.publish(command_topic(parse_device_id("device19"), "move"), b"")
+        commander.close()
+        events: list[dict[str, Any]] = []
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=1)
+        with working(folder, settings, surroundings, events) as device:
+            _until(lambda: len(device.told("connected")) == 2)
+    assert device.told("connected")[0]["is_resumed"]
+    assert len(device.told("summoned")) == 1
