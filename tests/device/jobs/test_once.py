@@ -222,6 +222,23 @@ def test_wherever_the_power_goes_each_order_is_carried_out_once_and_told_of() ->
         assert "start number" in executions[2].reason
 
 
+def test_an_order_that_is_over_is_only_told_of_again_when_the_cloud_did_not_hear_it() -> None:
+    """Nobody asks its handler how far it got: that is written down."""
+    device = Device(cloud_of({"operation": "count"}))
+    answered, losses = device.cloud.answer, iter([True])
+
+    def lose_one(topic: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        if topic.endswith("/update") and next(losses, False):
+            raise NotAcknowledgedError("the connection is gone")
+        return answered(topic, body)
+
+    device.cloud.answer = lose_one  # type: ignore[method-assign]  # a fault is injected where it happens
+    device.lives(times=2)
+    execution = device.cloud.executions["job-0"]
+    assert (execution.status, execution.reason) == ("SUCCEEDED", "counted")
+    assert told(device.events, "job_resumed") == []
+
+
 def test_an_order_with_a_new_execution_number_is_a_new_order() -> None:
     device = Device(cloud_of({"operation": "count"}))
     device.lives(times=1)
