@@ -7,8 +7,9 @@ import typer
 
 from provisioning.authority import is_issued_by, read_certificate
 from provisioning.ceremony import authority_key_path
+from provisioning.cloud import Cloud
 from provisioning.commands.authorities import open_authority, station_hsm
-from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Profiles, Stack, now
+from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Profiles, Stack, now, outputs_of
 from provisioning.commands.telling import errors_told, tell, tell_rows
 from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import write_durably
@@ -17,6 +18,7 @@ from provisioning.factory_file import FactoryFile
 from provisioning.factory_file import Station as Profile
 from provisioning.file_signer import FileSigner
 from provisioning.key_file import make_or_read_authority_key
+from provisioning.kms_keys import kms_signer
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.schema import LEDGER_FILE
 from provisioning.open_signer import key_label
@@ -44,13 +46,14 @@ def request(
     factory: Factory,
     out: Annotated[Path, typer.Option(help="Where the request goes.")],
     profiles: Profiles = None,
+    outputs: OutputsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """At the station: make its key in its HSM, and a request for whoever certifies. A rerun makes the same."""
+    """At the station: make its key in its HSM, and a request for whoever certifies. A rerun finds the same key."""
     with errors_told():
         plan, _ = factory_of(stack, profiles)
         station = _station(plan, name)
-        signer = _own_signer(plan, name, station, factory)
+        signer = _own_signer(plan, name, factory, outputs)
         write_durably(out, make_request(station_name(station, plan), signer))
         following = f"python -m provisioning station certify {name} --csr {out} --stack {stack} --factory FACTORY"
     tell(
@@ -167,15 +170,19 @@ def _station(plan: FactoryFile, name: str) -> Profile:
     return station
 
 
-def _own_signer(plan: FactoryFile, name: str, station: Profile, factory: Path) -> Signer:
-    """The station's own key, made if need be where its profile says."""
+def _own_signer(plan: FactoryFile, name: str, factory: Path, outputs: Path | None) -> Signer:
+    """The station's own key, made if need be where its profile says; one in KMS was made by the deployment."""
+    station = plan.stations[name]
     match station.key:
         case AuthorityKey.PKCS11:
             return make_or_find_key(station_hsm(factory), key_label(plan.environment, name), station.algorithm.key_type)
+        case AuthorityKey.KMS:
+            known = None if outputs is None else outputs_of(plan.environment, outputs)
+            return kms_signer(name, known, outputs, Cloud.from_environment())
         case AuthorityKey.FILE:
             passphrase = kept_passphrase(factory)()
             return FileSigner(
                 make_or_read_authority_key(authority_key_path(factory, name), passphrase, station.algorithm.key_type)
             )
-        case _:
-            raise RefusedError(f"station {name}: a key in {station.key} is not made at a station; write key: pkcs11")
+        case AuthorityKey.VENDOR:
+            raise RefusedError(f"station {name}: a vendor's key signs nothing here; write key: pkcs11")

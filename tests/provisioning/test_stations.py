@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from provisioning.read_factory import parse_factory
 from provisioning.stations.request import check_request, make_request, station_name
 from provisioning.stations.right import issued_by, signing
 from stacks.document import read_document
+from stacks.outputs import Outputs
+from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory, Finished, provisioning
 from tests.provisioning.requests import csr, name, p256
 from tests.provisioning.stack_files import with_authorities
@@ -33,7 +35,7 @@ TODAY = datetime.now(UTC).date()
 LINT = Path(sys.executable).parent / "lint_pkix_cert"
 
 
-def plan_text(**lease: object) -> str:
+def plan_text(*, key: str = "pkcs11", **lease: object) -> str:
     """A factory with one line, whose authority may have stations, and one station."""
     told = {"begins": TODAY, "ends": TODAY + timedelta(days=90), "certificates": 3, **lease}
     spelt = ", ".join(f"{key}: {value}" for key, value in told.items())
@@ -48,7 +50,7 @@ authorities:
   line-s: {{ common_name: Line S, key: file, lifetime_years: 20, path_length: 1, serials: "5a" }}
 stations:
   bench-s-1:
-    {{ line: bench-s, common_name: Bench S 1, key: pkcs11, lifetime_years: 17, serials: "5b", lease: {{ {spelt} }} }}
+    {{ line: bench-s, common_name: Bench S 1, key: {key}, lifetime_years: 17, serials: "5b", lease: {{ {spelt} }} }}
 """
 
 
@@ -65,14 +67,17 @@ class Bench:
         token.describe(self.station)
         self.plan()
 
-    def plan(self, **lease: object) -> None:
+    def plan(self, key: str = "pkcs11", /, **lease: object) -> None:
         self.file = self.home / "factory.yaml"
-        self.file.write_text(plan_text(**lease), encoding="utf-8")
+        self.file.write_text(plan_text(key=key, **lease), encoding="utf-8")
 
-    def call(self, *words: str | Path, factory: Path | None = None) -> Finished:
+    def call(
+        self, *words: str | Path, factory: Path | None = None, variables: Mapping[str, str] | None = None
+    ) -> Finished:
         return provisioning(
             *words,
             *("--stack", "dev", "--factory", factory or self.station, "--profiles", self.file, "--json"),
+            variables=variables,
         )
 
     def ceremony(self) -> Finished:
@@ -386,3 +391,49 @@ def test_an_authority_whose_key_is_in_an_hsm_is_made_once_and_issues(
     certificate.verify_directly_issued_by(issuer)
     assert certificate.signature_hash_algorithm is not None
     assert certificate.signature_hash_algorithm.name == "sha384"
+
+
+@pytest.mark.cloud
+def test_an_online_station_may_keep_its_key_in_kms(
+    tmp_path: Path, token: SoftToken, connected: Connected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_authorities(
+        monkeypatch,
+        tmp_path / "stacks",
+        line_s="key: file, common_name: Line S",
+        bench_s_1="key: kms, common_name: Bench S 1",
+    )
+    made = Bench(tmp_path / "bench", token)
+    made.plan("kms")
+    made.ceremony()
+    early = made.request()
+    assert early.code == 2
+    assert "authority bench-s-1: its key is in KMS; give --outputs FILE" in early.err
+    known = Outputs.model_validate_json(connected.outputs.read_bytes()).model_dump()
+    kms = connected.client("kms", "eu-north-1")
+    arn = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    known["authorities"]["bench-s-1"] = {
+        "key": "kms",
+        "key_arn": arn,
+        "key_region": "eu-north-1",
+        "ca_certificate_ids": {},
+    }
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(Outputs.model_validate(known).model_dump_json(), encoding="utf-8")
+    request = made.home / "station.csr.pem"
+    asked = made.call(
+        *("station", "request", "bench-s-1", "--out", request, "--outputs", outputs), variables=connected.variables
+    )
+    assert asked.code == 0, asked.err
+    assert made.certify().code == 0
+    device = made.home / "device1.csr.pem"
+    device.write_bytes(csr(p256()))
+    issued = made.call(
+        *("issue", "--device", "device1", "--model", "fl100", "--authority", "bench-s-1", "--csr", device),
+        *("--authorities", made.authorities, "--out", made.home / "devices" / "device1", "--outputs", outputs),
+        variables=connected.variables,
+    )
+    assert issued.code == 0, issued.err
+    certificate, station, authority = made.chain("device1")
+    certificate.verify_directly_issued_by(station)
+    station.verify_directly_issued_by(authority)
