@@ -282,6 +282,8 @@ class Agent:
             await asyncio.wait({ended}, timeout=END_SECONDS)
             if not ended.done():
                 self.emit({"event": "not_served", "what": type(companion).__name__.lower(), "reason": str(error)})
+        except Exception as error:  # noqa: BLE001 - a fault in one concern must not silence the measurements
+            self.emit({"event": "companion_failed", "what": type(companion).__name__.lower(), "reason": repr(error)})
 
     async def _watch_route(self) -> None:
         """Return when this device belongs elsewhere, or is told to look for itself."""

@@ -11,6 +11,7 @@ _STYLES = {
     "firmware_confirmed": _GOOD,
     "failed": _BAD,
     "buffer_dropped": _BAD,
+    "companion_failed": _BAD,
     "buffer_quarantined": _BAD,
     "buffer_unavailable": _BAD,
     "configuration_rejected": _BAD,

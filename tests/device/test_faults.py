@@ -31,7 +31,7 @@ from tests.device.working import settings_of, surroundings_for, working
 
 pytestmark = pytest.mark.judge
 
-KILLS = int(os.environ.get("FLOTILLA_KILLS", "6"))
+KILLS = int(os.environ.get("FLOTILLA_KILLS", "4"))
 """A few, to meet kills while rows are stored, sent and forgotten; by hand many more."""
 QUICK = ("--rows", "5", "--sample-every", "0.01")
 PATIENCE_SECONDS = 60.0

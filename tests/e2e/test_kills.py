@@ -13,7 +13,7 @@ from tests.e2e.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
-KILLS = 3
+KILLS = 2
 QUICK = ("--rows", "5", "--sample-every", "0.02")
 END_SECONDS = 120
 

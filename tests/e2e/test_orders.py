@@ -1,59 +1,31 @@
 """What a fleet's operators ask of a device reaches it: jobs and configuration, on AWS IoT's own topics."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.program import PROJECT_ROOT
 from protocol.device_id import parse_device_id
 from protocol.topics import CONFIGURATION_SHADOW
+from tests.device.process import DeviceProcess
 from tests.e2e.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 LINE = "line-a"
-END_SECONDS = 30
-
-
-@dataclass
-class Process:
-    """A device as a person starts it, and what it tells."""
-
-    dev: World
-    device: str
-    told: Path
-    options: tuple[str, ...] = ()
-    running: subprocess.Popen[bytes] = field(init=False)
-
-    def __post_init__(self) -> None:
-        command = (
-            *(sys.executable, "-m", "device", "run", "--bundle", str(self.dev.home / "devices" / self.device)),
-            *("--dns", self.dev.deployment.record.dns, "--proxy", self.dev.deployment.record.proxy, "--json"),
-        )
-        with self.told.open("ab") as told:
-            self.running = subprocess.Popen([*command, *self.options], cwd=PROJECT_ROOT, stdout=told, stderr=told)
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = self.told.read_text().splitlines() if self.told.exists() else []
-        return [event for event in map(json.loads, filter(None, lines)) if event["event"] == name]
 
 
 @contextmanager
-def at_work(dev: World, device: str, folder: Path, *options: str) -> Iterator[Process]:
-    process = Process(dev, device, folder / f"{device}.told", options)
+def at_work(dev: World, device: str, folder: Path) -> Iterator[DeviceProcess]:
+    process = DeviceProcess(dev.home / "devices" / device, dev.resolver, dev.proxy, folder / f"{device}.told")
     try:
         dev.until(lambda: bool(process.events("connected")))
         yield process
     finally:
-        process.running.terminate()
-        process.running.wait(END_SECONDS)
+        process.stop()
 
 
 def order(dev: World, job: str, device: str, document: dict[str, Any]) -> None:
@@ -103,8 +75,7 @@ def test_an_order_that_was_taken_back_is_not_told_of_and_the_next_one_is_begun(d
     dev.make_device(device, LINE)
     with at_work(dev, device, tmp_path) as process:
         iot = dev.client("iot", "eu1")
-        process.running.kill()
-        process.running.wait(END_SECONDS)
+        process.kill()
         order(dev, "reboot-2", device, {"operation": "reboot"})
         order(dev, "configure-3", device, {"operation": "configure", "configuration": {}})
         iot.cancel_job_execution(jobId="reboot-2", thingName=device, force=True)
