@@ -82,8 +82,7 @@ class _Extension:
 
 
 def _time(at: datetime) -> bytes:
-    year, month, day, hour, minute, second = at.utctimetuple()[:6]  # five times as fast as `strftime`
-    tail = f"{month:02}{day:02}{hour:02}{minute:02}{second:02}Z"
-    if year < FIRST_GENERALIZED_YEAR:
-        return element(_UTC_TIME, f"{year % 100:02}{tail}".encode("ascii"))
-    return element(_GENERALIZED_TIME, f"{year:04}{tail}".encode("ascii"))
+    utc = at.astimezone(UTC)
+    if utc.year < FIRST_GENERALIZED_YEAR:
+        return element(_UTC_TIME, f"{utc:%y%m%d%H%M%SZ}".encode("ascii"))
+    return element(_GENERALIZED_TIME, f"{utc:%Y%m%d%H%M%SZ}".encode("ascii"))
