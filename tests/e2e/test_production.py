@@ -44,6 +44,13 @@ def test_production_deploys_in_all_its_regions_and_its_outputs_are_what_the_tool
         assert authority.ca_certificate_ids.keys() == known, "every cluster knows who signs devices, and nobody else"
 
 
+def test_what_of_the_streams_way_does_not_run_here_is_said_and_not_played(production: World) -> None:
+    gaps = {component.component: component.gaps for component in production.deployment.components}
+    for cluster in production.deployment.outputs.clusters:
+        assert "the rule's action kinesis is stored, never run" in gaps[f"{cluster}-ingestion"]
+        assert any("batches do not gather" in gap for gap in gaps[f"{cluster}-telemetry"])
+
+
 def test_a_device_reaches_another_cell_by_dns_alone_and_its_data_follows(production: World) -> None:
     production.make_device("traveller", "line-eu")
     first, _ = deliver(production, "traveller")
