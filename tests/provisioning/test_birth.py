@@ -152,3 +152,13 @@ def test_a_date_before_1950_cannot_be_written() -> None:
             serial=1,
             alternative_name=None,
         )
+
+
+@pytest.mark.parametrize("key_type", KeyType)
+def test_a_key_that_is_made_is_of_the_type_it_was_asked_for(key_type: KeyType) -> None:
+    key = key_type.generate()
+    assert KeyType.of(key.public_key()) is key_type
+    algorithm = Algorithm.of(key.public_key())
+    signature = algorithm.sign(key, b"a certificate")
+    assert algorithm.is_signature(signature, b"a certificate", key.public_key())
+    assert not algorithm.is_signature(signature, b"a certificate!", key.public_key())
