@@ -29,22 +29,24 @@ def issue(
     profile: BirthProfile,
     clock: Callable[[], datetime],
     new_serial: Callable[[], int],
+    is_delivered: bool = False,
 ) -> Identity:
-    """The device's identity, the same however often it is asked for."""
+    """The device's identity, the same however often it is asked for.
+
+    `is_delivered`: the caller hands it over by answering, so the ledger says so in the commit that keeps it.
+    """
     standing = ledger.find(request.device, request.key_hash, model=request.model, authority=request.authority)
     if standing is None:
         now = clock()
         intent = draft(request, authority.template, profile=profile, now=now, serial=new_serial())
         standing = ledger.prepare(intent, at=now)
     if isinstance(standing, Prepared):
-        return _sign(standing, authority, ledger, clock)
+        certificate = certify(standing.to_be_signed, authority.signer)
+        check_chain(certificate, authority)
+        return ledger.record(standing, certificate, at=clock(), is_delivered=is_delivered)
+    if is_delivered:
+        ledger.deliver(standing, at=clock())
     return standing
-
-
-def _sign(prepared: Prepared, authority: IssuingAuthority, ledger: Ledger, clock: Callable[[], datetime]) -> Identity:
-    certificate = certify(prepared.to_be_signed, authority.signer)
-    check_chain(certificate, authority)
-    return ledger.record(prepared, certificate, at=clock())
 
 
 def check_chain(certificate: x509.Certificate, authority: IssuingAuthority) -> None:

@@ -26,6 +26,7 @@ from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
 from provisioning.issue import issue
 from provisioning.issue_many import Wanted, issue_many
+from provisioning.ledger.kept import KeptLedger
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Reason
 from provisioning.ledger.rows import identity_of, latest_of
@@ -76,6 +77,7 @@ class Station:
     """Gives the HSM's PIN, once, where no file has it."""
     _signers: dict[str, Signer] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
+    _kept: KeptLedger = field(default_factory=KeptLedger)
 
     @classmethod
     def open(
@@ -151,11 +153,12 @@ class Station:
         order: Order,
         request: Request,
         *,
-        hand_over: Callable[[Identity, Mapping[str, bytes]], None] = lambda _identity, _files: None,
+        hand_over: Callable[[Identity, Mapping[str, bytes]], None] | None = None,
     ) -> Issued:
         """The device's identity, the same however often it is asked for, and durable before it is returned.
 
-        `hand_over` puts the bundle where it belongs; only then the ledger says that it was delivered.
+        `hand_over` puts the bundle where it belongs; only then the ledger says that it was delivered. Without it,
+        the answer is the delivery: whoever did not get it asks again.
         """
         authority = self.authority(order.authority)
         with self._ledger() as ledger:
@@ -168,10 +171,13 @@ class Station:
                     profile=order.profile,
                     clock=self.clock,
                     new_serial=serials_of(self.plan.signer(order.authority).serials),
+                    is_delivered=hand_over is None,
                 )
             files = self.bundle(identity, authority.certificate)
-            hand_over(identity, files)
-            ledger.deliver(identity, at=self.clock())
+            if hand_over is not None:
+                hand_over(identity, files)
+                ledger.deliver(identity, at=self.clock())
+            ledger.rest()
         return Issued(identity=identity, files=files, is_new=not isinstance(known, Identity))
 
     def issue_many(self, signer: str, wanted: Sequence[Wanted], ledger: Ledger) -> list[Identity | RefusedError]:
@@ -209,7 +215,7 @@ class Station:
         return self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")))
 
     def _ledger(self) -> AbstractContextManager[Ledger]:
-        return Ledger.open(self.factory, self.environment.name, create=True)
+        return self._kept.use(self.factory, self.environment.name)
 
     def bundle(self, identity: Identity, issuer: x509.Certificate) -> Mapping[str, bytes]:
         """The connection bundle of an identity: file name to content."""

@@ -44,6 +44,8 @@ def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(facts))
         return
     table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), str(value))
     Console(soft_wrap=True).print(table)

@@ -71,22 +71,31 @@ class Ledger:
         with self.adding(_named([intent.device for intent in intents])) as entries:
             return _each(intents, lambda intent: prepare(self.connection, entries, intent, moment))
 
-    def record(self, prepared: Prepared, certificate: x509.Certificate, *, at: datetime) -> Identity:
+    def record(
+        self, prepared: Prepared, certificate: x509.Certificate, *, at: datetime, is_delivered: bool = False
+    ) -> Identity:
         """Keep the signed certificate and thereby spend `prepared`; the first one recorded is the certificate.
 
-        Refused: bytes other than the prepared ones, and an identity revoked meanwhile.
+        Refused: bytes other than the prepared ones, and an identity revoked meanwhile. `is_delivered`: whoever called
+        hands it over by answering, so the delivery is of the same commit.
         """
-        (given,) = self.record_all([Signed(prepared, certificate.public_bytes(Encoding.DER))], at=at)
+        signed = [Signed(prepared, certificate.public_bytes(Encoding.DER))]
+        (given,) = self.record_all(signed, at=at, is_delivered=is_delivered)
         if isinstance(given, RefusedError):
             raise given
         return given
 
-    def record_all(self, signed: Sequence[Signed], *, at: datetime) -> list[Identity | RefusedError]:
+    def record_all(
+        self, signed: Sequence[Signed], *, at: datetime, is_delivered: bool = False
+    ) -> list[Identity | RefusedError]:
         """`record` for many; `StationError`, and none is recorded, when one of them is not what was prepared."""
         moment = as_microseconds(at)
         with self.adding(_named([each.prepared.device for each in signed])) as entries:
             prepared = prepared_rows(self.connection, [each.prepared.issuance for each in signed])
-            return _each(signed, lambda each: record(self.connection, entries, each, prepared, moment))
+            given = _each(signed, lambda each: record(self.connection, entries, each, prepared, moment))
+            if is_delivered:
+                self._deliver(entries, [each for each in given if isinstance(each, Identity)], moment)
+        return given
 
     def deliver(self, identity: Identity, *, at: datetime) -> None:
         """Note that the bundle is on the disk; `sync` uploads the identity from here on."""
@@ -96,9 +105,12 @@ class Ledger:
         """`deliver` for many."""
         moment = as_microseconds(at)
         with self.adding(_named([identity.device for identity in identities])) as entries:
-            for first, last in undelivered(self.connection, [identity.issuance for identity in identities]):
-                entries.add("step", moment, first, last, Step.DELIVERED.value, "", "")
+            self._deliver(entries, identities, moment)
         self.rest()
+
+    def _deliver(self, entries: Entries, identities: Sequence[Identity], moment: int) -> None:
+        for first, last in undelivered(self.connection, [identity.issuance for identity in identities]):
+            entries.add("step", moment, first, last, Step.DELIVERED.value, "", "")
 
     def register(self, identity: Identity, cluster: str, *, at: datetime) -> None:
         """Note that `cluster` registered the identity before its device came."""

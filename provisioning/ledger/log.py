@@ -30,8 +30,13 @@ class Log:
         self._added += entries
 
     def rest(self) -> None:
-        """Empty the log if it has grown long."""
+        """Empty the log if it has grown long.
+
+        Most of it beside the other stations; then the rest while they wait a moment, because a log that others write to
+        is never quite empty, and would grow for ever.
+        """
         if self._added >= ENTRIES_BEFORE_REST:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             self._added = 0
             self.wake()

@@ -20,8 +20,8 @@ VERSION = 2
 
 _BUSY_SECONDS = 30.0
 """How long one station waits for another's transaction; each lasts milliseconds."""
-_CACHE_KIBIBYTES = 65_536
-"""Of SQLite's pages: the three indexes in random order of a million identities, about 90 MB, mostly fit."""
+_CACHE_KIBIBYTES = 16_384
+"""Of SQLite's pages, in each process. More helps little: each forgets its own when another wrote."""
 
 _TABLES = """
 CREATE TABLE ledger (
