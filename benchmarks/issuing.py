@@ -124,8 +124,8 @@ class Work:
     def made(cls, now: datetime) -> "Work":
         """A new authority, and `CERTIFICATES` requests."""
         key = ec.generate_private_key(ec.SECP256R1())
-        requests = tuple(_request(f"device{index}") for index in range(CERTIFICATES))
-        return cls(authority=_authority(key, now), key=key, requests=requests, now=now)
+        requests = tuple(request_of(f"device{index}") for index in range(CERTIFICATES))
+        return cls(authority=authority_of(key, now), key=key, requests=requests, now=now)
 
     def from_requests(self) -> int:
         """From a CSR in PEM, checked, to a certificate in PEM."""
@@ -188,7 +188,8 @@ def _asked(name: str, key: PrivateKey) -> Request:
     return Request.of_key(key.public_key(), device=device, model="fl100", authority="line-a", key_type=P256)
 
 
-def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> IssuingAuthority:
+def authority_of(key: ec.EllipticCurvePrivateKey, now: datetime) -> IssuingAuthority:
+    """An authority with this key."""
     signer = FileSigner(key)
     builder = root_builder(
         name=authority_name("Benchmark CA", "Flotilla"),
@@ -200,7 +201,8 @@ def _authority(key: ec.EllipticCurvePrivateKey, now: datetime) -> IssuingAuthori
     return IssuingAuthority.ready(name="line-a", certificate=certificate, signer=signer, root=None, now=now)
 
 
-def _request(name: str) -> tuple[str, bytes]:
+def request_of(name: str) -> tuple[str, bytes]:
+    """A device and its CSR in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())

@@ -1,6 +1,7 @@
 """What would be signed for a request: pure, from plain data to plain data, so that worker processes may do it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 
 from provisioning.birth import BirthProfile, BirthTemplate
 from provisioning.errors import RefusedError
@@ -12,9 +13,7 @@ from provisioning.request import Request
 def draft(request: Request, template: BirthTemplate, *, profile: BirthProfile, now: datetime, serial: int) -> Intent:
     """The certificate that the ledger must hold before anybody may sign it; `RefusedError` when it cannot be."""
     issuer = template.issuer_validity
-    validity = Validity.lasting(profile.lifetime, now=now)
-    if validity.not_before < issuer.not_before:
-        validity = Validity(not_before=issuer.not_before, not_after=validity.not_after)
+    validity = _validity(profile.lifetime, now, issuer)
     if request.spki == template.issuer_spki:
         raise RefusedError(
             f"device {request.device} asks with the key of authority {template.authority}; make a new key"
@@ -42,3 +41,12 @@ def draft(request: Request, template: BirthTemplate, *, profile: BirthProfile, n
             alternative_name=profile.alternative_name,
         ),
     )
+
+
+@lru_cache(maxsize=64)
+def _validity(lifetime: timedelta, now: datetime, issuer: Validity) -> Validity:
+    """From a little before now, but never before the issuer's. Cached: those of a batch are drafted at one moment."""
+    validity = Validity.lasting(lifetime, now=now)
+    if validity.not_before >= issuer.not_before:
+        return validity
+    return Validity(not_before=issuer.not_before, not_after=validity.not_after)

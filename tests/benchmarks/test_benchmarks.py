@@ -1,15 +1,18 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 
+from benchmarks import issuing_ledger
 from benchmarks.__main__ import report
 from benchmarks.batches import naive, reference_batch
-from benchmarks.issuing import Limit, Work, checked, parse_speed
+from benchmarks.issuing import Limit, Work, authority_of, checked, parse_speed, request_of
 from benchmarks.measure import Result, compared, rate
 from benchmarks.outages import POLICIES, looped, modelled
 from benchmarks.peers import counted_rate
@@ -101,3 +104,16 @@ def test_a_measured_list_is_whole_and_signed(what: str) -> None:
     told = measure_list(what, 300)
     assert told["list"] > 300 * 40 / 1024 / 1024
     assert told["seconds"] > 0
+
+
+def test_a_batch_that_is_measured_is_delivered_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(issuing_ledger, "PART_ROWS", 2)
+    monkeypatch.setattr(issuing_ledger, "PARTS", 1)
+    authority = authority_of(ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC))
+    line = issuing_ledger.Line(authority=authority, requests=[request_of(f"device{number}") for number in range(4)])
+    run = issuing_ledger.batch(line, tmp_path, line.from_requests)
+    assert run.wall > 0
+    assert run.processor > 0
+    short = replace(line, requests=line.requests[:3])
+    with pytest.raises(RuntimeError, match="3 identities are in the ledger, and others were asked for"):
+        issuing_ledger.batch(short, tmp_path / "short", short.from_requests)
