@@ -93,7 +93,8 @@ class AwsDial:
         client = self._client(call, heard)
         client.start()
         try:
-            is_resumed = await asyncio.wait_for(asyncio.shield(heard.connected), CONNECT_TIMEOUT_SECONDS)
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                is_resumed = await heard.connected
         except TimeoutError:
             client.stop()
             where = f"{call.server_name}:{call.port}"
@@ -203,7 +204,9 @@ async def _answer(future: "Future[Any]", topic: str) -> Any:
     answered: asyncio.Future[None] = loop.create_future()
     future.add_done_callback(lambda _: None if loop.is_closed() else loop.call_soon_threadsafe(_settle, answered, None))
     try:
-        await asyncio.wait_for(answered, ACKNOWLEDGE_TIMEOUT_SECONDS + 5)
+        # Not wait_for: Python 3.11's forgets a cancellation that meets the answer.
+        async with asyncio.timeout(ACKNOWLEDGE_TIMEOUT_SECONDS + 5):
+            await answered
         return future.result()
     except TimeoutError as error:
         raise NotAcknowledgedError(f"{topic}: no answer in {ACKNOWLEDGE_TIMEOUT_SECONDS} s") from error

@@ -43,7 +43,9 @@ class Exchange:
         answered = self._open[token] = asyncio.get_running_loop().create_future()
         try:
             await link.publish(topic, json.dumps(body | {"clientToken": token}).encode())
-            return await asyncio.wait_for(answered, ANSWER_SECONDS)
+            # Not wait_for: Python 3.11's forgets a cancellation that meets the answer, and a session would never end.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answered
         except TimeoutError:
             raise NoAnswerError(f"{topic}: no answer in {ANSWER_SECONDS:.0f} s") from None
         finally:

@@ -379,7 +379,7 @@ def test_a_command_that_was_sent_while_the_device_was_away_reaches_it_when_it_is
         commander.publish(command_topic(parse_device_id("device19"), "move"), b"")
         commander.close()
         events: list[dict[str, Any]] = []
-        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=1)
+        settings, surroundings = working_at(folder, resolver, proxy=proxy, rows=1000)
         with working(folder, settings, surroundings, events) as device:
             _until(lambda: len(device.told("connected")) == 2)
     assert device.told("connected")[0]["is_resumed"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from device.agent import Agent
+from device.exchange import Exchange
 from device.link import Call, Credentials, Link, Message, NotAcknowledgedError, OnMessage
 from device.resolution import Route
 from device.row_store import MemoryRows
@@ -16,7 +17,7 @@ from device.settings import Settings
 from device.shelf import MemoryShelf
 from protocol.device_id import DeviceId
 from tests.device.desk import BUNDLE, reading
-from tests.device.fake_link import FakeLink, told
+from tests.device.fake_link import FakeLink, settle, told
 from tests.device.surroundings import surroundings
 
 SERVER = "eu1.clusters.iot.example.com"
@@ -107,3 +108,18 @@ def test_a_session_that_the_broker_kept_is_not_subscribed_again(*, resumes: bool
     _, links = connected(Companion(lambda: None), resumes=resumes)
     whole = {BUNDLE.topics.commands, "beside/1"}
     assert [set(link.subscribed) for link in links] == [whole, set() if resumes else whole]
+
+
+def test_a_question_that_is_given_up_as_its_answer_comes_is_given_up() -> None:
+    """A session that ends in that very moment would otherwise wait for ever for whoever asked."""
+
+    async def given_up() -> None:
+        exchange = Exchange(lambda: "token")
+        asking = asyncio.ensure_future(exchange.ask(FakeLink(lambda _topic, _payload: 0), "topic", {}))
+        await settle()
+        assert exchange.hear(Message("topic/accepted", b'{"clientToken": "token"}'))
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(given_up())
