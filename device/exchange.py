@@ -40,7 +40,8 @@ class Exchange:
     async def ask(self, link: Link, topic: str, body: dict[str, Any]) -> dict[str, Any]:
         """The accepted answer; `RefusedError`, `NoAnswerError`, or `NotAcknowledgedError` when it was not even sent."""
         token = self._token()
-        answered = self._open[token] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._open[token] = answered
         try:
             await link.publish(topic, json.dumps(body | {"clientToken": token}).encode())
             # Not wait_for: Python 3.11's forgets a cancellation that meets the answer, and a session would never end.
