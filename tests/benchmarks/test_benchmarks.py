@@ -1,5 +1,7 @@
+import asyncio
 import io
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import issuing_ledger
 from benchmarks.__main__ import report
+from benchmarks.agents import aws_connections, ground_of, storm
 from benchmarks.batches import naive, reference_batch
 from benchmarks.issuing import Limit, Work, authority_of, checked, parse_speed, request_of
 from benchmarks.measure import Result, compared, rate
@@ -117,3 +120,14 @@ def test_a_batch_that_is_measured_is_delivered_whole(tmp_path: Path, monkeypatch
     short = replace(line, requests=line.requests[:3])
     with pytest.raises(RuntimeError, match="3 identities are in the ledger, and others were asked for"):
         issuing_ledger.batch(short, tmp_path / "short", short.from_requests)
+
+
+@pytest.mark.judge
+def test_a_storm_counts_devices_that_are_connected_and_the_brokers_own_time() -> None:
+    with ground_of(60) as ground:
+        kib, per_second, ceiling = asyncio.run(storm(ground, time.perf_counter))
+    assert kib > 0
+    assert per_second > 0
+    assert 0 < ceiling < 100_000, "the broker worked for it"
+    with ground_of(5, "localhost") as ground:
+        assert asyncio.run(aws_connections(ground)) > 0

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -13,7 +14,7 @@ from device.__main__ import app
 from device.simulator.fleet import Fleet, FleetLostError, is_touched
 from device.simulator.identities import make_devices
 from device.simulator.own_ground import DOMAIN, OwnGround
-from device.simulator.report import Report, make_report
+from device.simulator.report import SLOWEST_ANSWER_SECONDS, Report, make_report
 from device.simulator.scenario import (
     CUT,
     FLAP,
@@ -29,6 +30,10 @@ from device.simulator.scenario import (
     one_after_another,
 )
 from device.simulator.simulate import Order, simulate
+from fleet.outage.broker import RefusingBroker
+from fleet.outage.policy import policies
+from fleet.outage.simulation import Outage
+from fleet.outage.simulation import simulate as modelled
 from protocol.device_id import parse_device_id
 from protocol.traffic import reconnect_window
 
@@ -96,13 +101,20 @@ def test_what_is_not_stored_is_found_however_well_the_devices_think_of_it(tmp_pa
     assert broken(report) == ["every acknowledged row is stored, once: 1 devices have more or fewer"]
 
 
-def test_a_fleet_that_comes_back_all_at_once_is_found(tmp_path: Path) -> None:
-    """The window is for few devices; the quota that is then asked for is a smaller one."""
+def test_a_fleet_comes_back_from_an_outage_as_the_model_says(tmp_path: Path) -> None:
+    """`fleet simulate` computes what these devices do, from the same rules; and a quota that they break is found."""
     quick = Scenario(
-        name="quick", says="", steps=OUTAGE.steps, lasts=250, restored_at=180, expects=Expectation(spreads_return=True)
+        name="quick", says="", steps=OUTAGE.steps, lasts=220, restored_at=180, expects=Expectation(spreads_return=True)
     )
     report, fleet = run(tmp_path, quick, 40, pace=40.0)
     assert broken(report) == []
+    outage = Outage(devices=40, connects_per_second=QUOTA, seconds=120)
+    contract = policies(outage.devices, QUOTA)["contract"]
+    model = modelled(outage, contract, RefusingBroker(QUOTA), np.random.default_rng(1))
+    after = report.numbers["seconds_until_all_back"]
+    assert after == pytest.approx(model.seconds_until_back(1), rel=0.15, abs=40 * SLOWEST_ANSWER_SECONDS)
+    tries = report.numbers["attempts"] / 40 - 1
+    assert tries == pytest.approx(model.attempts_a_device, rel=0.15), "beside the one with which each began"
     fleet.connects_per_second = 1
     again = make_report(fleet, pace=40.0, kib_a_device=1.0)
     assert any("below the quota" in line for line in broken(again))
