@@ -165,16 +165,27 @@ class Fleet:
         async def end(member: Member) -> None:
             async with turns:
                 await self._until(lambda: member.tally.is_connected)
-                member.agent.stop(within_seconds=PATIENCE.total_seconds())
-                await self._ended(member)
+                await self._deliver_all(member)
 
         await asyncio.gather(*(end(member) for member in self.members))
         self.course.peak_disk_bytes = max(
             self.course.peak_disk_bytes, *(member.disk_bytes() for member in self.members)
         )
 
-    async def _ended(self, member: Member) -> None:
+    async def _deliver_all(self, member: Member) -> None:
+        """Measure no more, and stop as soon as nothing waits; a connection that breaks meanwhile is made again."""
+        loop = asyncio.get_running_loop()
+
+        def stop_if_empty() -> None:
+            if not member.waiting:
+                member.agent.stop()
+
+        member.agent.sampler.finish()
+        member.tally.on_acknowledged = lambda: loop.call_soon(stop_if_empty)
+        stop_if_empty()
         if member.task:
+            await asyncio.wait({member.task}, timeout=(self.window + PATIENCE).total_seconds())
+            member.agent.stop()
             try:
                 await member.task
             except CannotConnectError as error:

@@ -1,6 +1,7 @@
 """What became of one simulated device, counted from what its agent says."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 
@@ -16,6 +17,7 @@ class Tally:
         "first_gaps",
         "is_connected",
         "last_reason",
+        "on_acknowledged",
         "server_name",
         "unheard",
         "upcoming",
@@ -31,6 +33,8 @@ class Tally:
         """Batches that did not begin where the one before had ended: rows between them were dropped, or sent twice."""
         self.dropped: Counter[str] | None = None
         """Rows by reason, once there are any."""
+        self.on_acknowledged: Callable[[], object] = lambda: None
+        """Called for each batch that arrived."""
         self.is_connected = False
         self.server_name = ""
         self.last_reason = ""
@@ -71,6 +75,7 @@ class Tally:
 
     def _acknowledged(self, epoch: int, first: int, last: int) -> None:
         self.batches += 1
+        self.on_acknowledged()
         self.first_gaps += first != self.upcoming.get(epoch, 0)
         self.upcoming[epoch] = last + 1
         self.acknowledged[epoch] = self.acknowledged.get(epoch, 0) + last - first + 1
