@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from protocol.bundle import CHAIN_FILE, KEY_FILE
 from tests.e2e.world import World
 
 pytestmark = pytest.mark.cloud
@@ -54,18 +53,30 @@ def test_a_new_identity_is_admitted_proves_what_it_may_and_the_ledger_keeps_the_
     assert steps(dev, "proof-a").count(("proven", server)) == 1
 
 
-def test_another_devices_key_another_certificate_and_no_network_are_told_apart(dev: World, tmp_path: Path) -> None:
-    mine = dev.make_device("proof-b", "line-a")
-    other = dev.issue("proof-c", "line-a")
-    swapped = tmp_path / "swapped"
-    shutil.copytree(mine, swapped)
-    shutil.copy(other / KEY_FILE, swapped / KEY_FILE)
-    assert "is another key" in verify(dev, "proof-b", succeeds=False, folder=swapped)
-    shutil.copy(other / CHAIN_FILE, swapped / CHAIN_FILE)
-    assert "the certificate is of proof-c" in verify(dev, "proof-b", succeeds=False, folder=swapped)
-    offline = verify(dev, "proof-b", "--resolver", "127.0.0.1:9", succeeds=False)
+def test_a_device_that_may_more_than_its_own_is_not_to_be_shipped(dev: World) -> None:
+    dev.make_device("proof-b", "line-a")
+    server = json.loads(verify(dev, "proof-b"))["answers"][2]["detail"]
+    iot = dev.client("iot", server.partition(".")[0])
+    described = iot.describe_certificate(certificateId=dev.fingerprint("proof-b"))["certificateDescription"]
+    for action, said in (("iot:Subscribe", "it was let listen to cmd/"), ("iot:Publish", "it was let publish on dt/")):
+        statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+        name = f"wide-{action.partition(':')[2]}"
+        iot.create_policy(
+            policyName=name, policyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        )
+        iot.attach_policy(policyName=name, target=described["certificateArn"])
+        told = verify(dev, "proof-b", succeeds=False)
+        assert said in told
+        assert "do not ship it" in told
+        iot.detach_policy(policyName=name, target=described["certificateArn"])
+        iot.delete_policy(policyName=name)
+
+
+def test_without_a_network_nothing_is_proven_and_the_device_stays_on_the_list(dev: World) -> None:
+    dev.issue("proof-c", "line-a")
+    offline = verify(dev, "proof-c", "--resolver", "127.0.0.1:9", succeeds=False)
     assert "not proven yet; it stays on `verify --pending`" in offline
-    assert "proof-b" in pending(dev)
+    assert "proof-c" in pending(dev)
 
 
 def test_a_server_that_is_not_ours_is_named_at_once(dev: World, tmp_path: Path) -> None:
