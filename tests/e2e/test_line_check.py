@@ -58,7 +58,7 @@ def test_a_device_that_may_more_than_its_own_is_not_to_be_shipped(dev: World) ->
     server = json.loads(verify(dev, "proof-b"))["answers"][2]["detail"]
     iot = dev.client("iot", server.partition(".")[0])
     described = iot.describe_certificate(certificateId=dev.fingerprint("proof-b"))["certificateDescription"]
-    for action, said in (("iot:Subscribe", "it was let subscribe to cmd/"), ("iot:Publish", "it was let publish on dt/")):
+    for action, said in (("iot:Subscribe", "was let subscribe to cmd/"), ("iot:Publish", "was let publish on dt/")):
         statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
         name = f"wide-{action.partition(':')[2]}"
         iot.create_policy(
