@@ -22,7 +22,7 @@ from stacks.environment import BatchPath
 BATCH_RULE = "batch"
 """The topic rule that hands batches to the ingest function; see `Naming.rule`."""
 MEMORY_MIB = 1024
-"""The largest batch the format allows takes about 300 MiB as columns (measured); a processor comes with it."""
+"""The worst that 128 KB can hold takes 300 MiB before it is refused, the largest honest batch 60 (measured)."""
 TIMEOUT_SECONDS = 120
 """Ten thousand batches of a stream at 300,000 readings a second and core, with their uploads."""
 
