@@ -6,11 +6,14 @@ costs one of the log and one of the file. Those are paid at the start and after 
 
 import sqlite3
 
-from provisioning.ledger.schema import VERSION
+from provisioning.ledger.schema import BUSY_SECONDS, VERSION
 
 ENTRIES_BEFORE_REST = 8_000
 """Entries that a station adds before it empties the log: in random order of keys, about 60 MB of it. Pages that are
 written often go to the file once."""
+
+PATIENCE_MILLISECONDS = 200
+"""How long the other stations may be kept waiting for the last of it."""
 
 
 class Log:
@@ -33,10 +36,12 @@ class Log:
         """Empty the log if it has grown long.
 
         Most of it beside the other stations; then the rest while they wait a moment, because a log that others write to
-        is never quite empty, and would grow for ever.
+        is never quite empty, and would grow for ever. A long reader, such as an audit, puts that off to the next time.
         """
         if self._added >= ENTRIES_BEFORE_REST:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
+            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
             self._added = 0
             self.wake()

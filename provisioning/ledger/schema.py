@@ -18,7 +18,7 @@ from provisioning.ledger.chain import Head
 LEDGER_FILE = "ledger.db"
 VERSION = 2
 
-_BUSY_SECONDS = 30.0
+BUSY_SECONDS = 30.0
 """How long one station waits for another's transaction; each lasts milliseconds."""
 _CACHE_KIBIBYTES = 16_384
 """Of SQLite's pages, in each process. More helps little: each forgets its own when another wrote."""
@@ -165,7 +165,7 @@ def _create(path: Path, environment: str) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

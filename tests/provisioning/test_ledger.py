@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -129,6 +130,21 @@ def test_the_log_is_emptied_when_it_has_grown_and_nothing_is_lost(
         ledger.deliver(issued(ledger, ask(DeviceId(f"device{number}"))), at=NOW)
     assert (tmp_path / "ledger.db").stat().st_size > size
     assert count_pending(ledger, "m") == 10
+
+
+def test_a_long_reader_puts_emptying_the_log_off_and_stops_nobody(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "ENTRIES_BEFORE_REST", 3)
+    issued(ledger, ask())
+    with closing(sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM issuance").fetchone() == (1,)
+        ledger.deliver(issued(ledger, ask(DeviceId("device2"))), at=NOW)
+        assert ledger.connection.execute("PRAGMA busy_timeout").fetchone() == (30_000,), "for other stations, as before"
+        assert reader.execute("SELECT count(*) FROM issuance").fetchone() == (1,), "a reader sees what it saw"
+        reader.execute("COMMIT")
+    assert count_pending(ledger, "m") == 1
 
 
 def test_a_failing_disk_names_the_device_and_leaves_nothing(ledger: Ledger) -> None:
