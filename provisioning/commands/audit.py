@@ -78,7 +78,8 @@ def _tell(report: Report, seconds: float, *, is_deep: bool, as_json: bool) -> No
         findings = [finding.as_json() for finding in report.findings]
         typer.echo(json.dumps({**_facts(report, seconds, is_deep=is_deep), "findings": findings}))
         return
-    tell(_facts(report, seconds, is_deep=is_deep), as_json=False)
+    facts = _facts(report, seconds, is_deep=is_deep)
+    tell({**facts, "stations": " ".join(sorted(map(_digest, report.sealed.stations)))}, as_json=False)
     for finding in report.findings[:_SHOWN]:
         tell_error(RefusedError(f"{finding.kind}: {finding.text}"))
     if len(report.findings) > _SHOWN:
