@@ -47,8 +47,10 @@ class Course:
     looks: list[Look] = field(default_factory=list)
     attempts: dict[int, int] = field(default_factory=dict)
     """Connections that devices tried to open, by second."""
+    restored_at: float | None = None
+    """When everything was as before."""
     back_after: float | None = None
-    """From `Scenario.restored_at` until every device was connected, where the ground is; nothing where it never was."""
+    """From then until every device was connected, where the ground is; nothing where it never was."""
     peak_disk_bytes: int = 0
     """The most that one device's buffer took."""
     took_seconds: float = 0.0
@@ -125,14 +127,19 @@ class Fleet:
 
     async def _play(self) -> None:
         loop, scenario = asyncio.get_running_loop(), self.scenario
+        origin = self._began
         for step in scenario.steps:
             self._doing = f"next at {step.at:g} s"
-            await asyncio.sleep(max(0.0, self._began + step.at - loop.time()))
+            await asyncio.sleep(max(0.0, origin + step.at - loop.time()))
+            acted = loop.time()
             await self._act(step.act)
+            # An act that takes its time puts the rest of the story off, and does not shorten it.
+            origin += loop.time() - acted
             if scenario.restored_at == step.at:
                 self._restored = loop.time()
+                self.course.restored_at = self._restored - self._began
         self._doing = "going on"
-        ends = self._began + scenario.lasts + self.window.total_seconds()
+        ends = origin + scenario.lasts + self.window.total_seconds()
         await asyncio.sleep(max(0.0, ends - loop.time()))
 
     async def _act(self, act: Act) -> None:
@@ -154,8 +161,7 @@ class Fleet:
                     member.clock.offset += act.by
                     member.clock.is_lost = member.clock.is_lost or act.is_lost
             case Renew():
-                for member in self._share(act.share):
-                    await ground.renew(member.device, member.folder)
+                await asyncio.gather(*(ground.renew(m.device, m.folder) for m in self._share(act.share)))
 
     async def _finish(self) -> None:
         """Let every device deliver what it has, once it is connected."""

@@ -45,7 +45,7 @@ class Report:
 def make_report(fleet: Fleet, *, pace: float, kib_a_device: float) -> Report:
     """`kib_a_device`: by how much the process grew, over the fleet."""
     members, course, scenario = fleet.members, fleet.course, fleet.scenario
-    restored = scenario.restored_at
+    restored = course.restored_at
     after = {at: count for at, count in course.attempts.items() if restored is not None and at >= restored}
     dropped: Counter[str] = Counter()
     for member in members:
