@@ -120,20 +120,21 @@ async def storm(ground: Ground, clock: Clock) -> tuple[float, float, float]:
     turns = asyncio.Semaphore(AT_ONCE)
     members: list[Member] = []
 
-    async def join(number: int) -> None:
+    async def join(member: Member) -> None:
         async with turns:
-            member = make_member(number, ground.folders[number], world)
             member.task = asyncio.create_task(member.agent.run())
-            members.append(member)
             while not member.tally.is_connected:  # noqa: ASYNC110 - an agent tells what happens to its tally
                 await asyncio.sleep(0.01)
 
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await join(0)
+            members.append(make_member(0, ground.folders[0], world))
+            await join(members[0])
             gc.collect()
-            before, began, used = resident_kib(), clock(), ground.broker_seconds()
-            await asyncio.gather(*(join(number) for number in range(1, len(ground.folders))))
+            before = resident_kib()
+            members += [make_member(number, folder, world) for number, folder in enumerate(ground.folders[1:], 1)]
+            began, used = clock(), ground.broker_seconds()
+            await asyncio.gather(*(join(member) for member in members[1:]))
             seconds, used = clock() - began, ground.broker_seconds() - used
         gc.collect()
         others = len(ground.folders) - 1

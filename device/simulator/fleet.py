@@ -14,8 +14,9 @@ from device.simulator.member import Member, World, make_member
 from device.simulator.scenario import FIRST, Act, Cut, Impose, Kill, Lead, Renew, Scenario, SetClocks, Start
 from protocol.traffic import reconnect_window
 
-PATIENCE = timedelta(minutes=10)
-"""How long, beyond its window, the fleet may take to be connected: a machine that is too slow, or a fault."""
+PATIENCE = timedelta(hours=1)
+"""How long, beyond its window, the fleet may take to be connected. At a high pace a registrar takes minutes of the
+devices' time to admit them, and who used up its quick tries backs off by up to ten."""
 LOOK_SECONDS = 1.0
 """Between two points of the curves, and two looks at whether the fleet is where it should be."""
 DELIVERING_AT_ONCE = 100
