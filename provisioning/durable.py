@@ -1,5 +1,6 @@
 """Files that survive a power cut: whole and on the disk, or not there at all."""
 
+import glob
 import hashlib
 import os
 import secrets
@@ -29,10 +30,25 @@ def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         return False
+    except FileNotFoundError:
+        if path.exists():  # another made it, and cleared our copy away
+            return False
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+    _clear(path)
     sync_folder(path.parent)
     return True
+
+
+def settle(path: Path) -> None:
+    """Whoever found `path` there may rely on it from here: its name is durable, and unfinished copies are gone.
+
+    For files that `create_durably` makes: whoever made it may have been killed before either.
+    """
+    _clear(path)
+    for folder in path.parents[:2]:
+        sync_folder(folder)
 
 
 def join_durably(path: Path, header: bytes, parts: Iterable[Path], *, mode: int = PUBLIC) -> str:
@@ -74,6 +90,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _clear(path: Path) -> None:
+    """Take away what others began to put at `path` and cannot finish any more, now that a file is there."""
+    for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _temporary(path: Path, data: bytes, mode: int) -> Path:

@@ -1,5 +1,8 @@
 """What can go wrong at the factory, split by who must act."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ProvisioningError(Exception):
     """The base; its text says what is wrong, where, and the way out."""
@@ -19,3 +22,16 @@ class StationError(ProvisioningError):
 
 class CloudError(ProvisioningError):
     """The cloud could not be asked, or said no; what the ledger holds stands, and a rerun continues."""
+
+
+@contextmanager
+def about(device: str) -> Iterator[None]:
+    """Have every failure say which device waits for its identity."""
+    try:
+        yield
+    except ProvisioningError as error:
+        if device in str(error):
+            raise
+        raise type(error)(f"device {device}: {error}") from error
+    except OSError as error:
+        raise StationError(f"device {device}: {error}; check this machine, then run this again") from error

@@ -1,6 +1,7 @@
 """Write the connection bundle of an identity: what leaves the factory inside the device."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
 from protocol.topics import batch_topic, command_filter
 from provisioning.durable import make_folder, write_durably
-from provisioning.errors import RefusedError
+from provisioning.errors import RefusedError, StationError
 from provisioning.key_file import read_device_key
 from provisioning.ledger.records import Identity
 
@@ -57,10 +58,23 @@ def bundle_files(
 
 def hand_over(identity: Identity, files: Mapping[str, bytes], folder: Path) -> None:
     """Write the bundle into the device's folder. A rerun writes the same."""
-    make_folder(folder)
-    _check_key(folder, identity)
-    for name, content in files.items():
-        write_durably(folder / name, content)
+    with writing(identity.device, folder):
+        make_folder(folder)
+        _check_key(folder, identity)
+        for name, content in files.items():
+            write_durably(folder / name, content)
+
+
+@contextmanager
+def writing(device: DeviceId, folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into `StationError` with whose folder it is."""
+    try:
+        yield
+    except OSError as error:
+        raise StationError(
+            f"device {device}: {folder} cannot be written ({error.strerror}); nothing of this was handed out. "
+            f"Check the disk, then run this again"
+        ) from error
 
 
 def _document(

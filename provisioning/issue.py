@@ -10,6 +10,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from protocol.device_id import DeviceId
 from provisioning.authority import IssuingAuthority
 from provisioning.birth import BirthProfile
 from provisioning.certify import certify
@@ -42,19 +43,41 @@ def issue(
         standing = ledger.prepare(intent, at=now)
     if isinstance(standing, Prepared):
         certificate = certify(standing.to_be_signed, authority.signer)
-        check_chain(certificate, authority)
-        return ledger.record(standing, certificate, at=clock(), is_delivered=is_delivered)
+        now = clock()
+        check_signed(certificate, standing.device, authority, now=now)
+        return ledger.record(standing, certificate, at=now, is_delivered=is_delivered)
+    now, certificate = clock(), standing.certificate
+    check_valid(standing.device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
     if is_delivered:
-        ledger.deliver(standing, at=clock())
+        ledger.deliver(standing, at=now)
     return standing
 
 
-def check_chain(certificate: x509.Certificate, authority: IssuingAuthority) -> None:
-    """Refuse what was prepared when the authority had another certificate."""
+def check_signed(
+    certificate: x509.Certificate, device: DeviceId, authority: IssuingAuthority, *, now: datetime
+) -> None:
+    """Refuse what was prepared when the authority had another certificate, or the clock another day."""
     if not _fits(certificate, authority.certificate):
         raise StationError(
-            f"what was prepared names another issuer than authority {authority.name} is now; "
+            f"device {device}: what was prepared names another issuer than authority {authority.name} is now; "
             f"revoke the device, and issue it again with a new key"
+        )
+    check_valid(device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
+
+
+def check_valid(device: DeviceId, not_before: datetime, not_after: datetime, *, now: datetime) -> None:
+    """Refuse to hand out what is not valid now: the clock went back since it was prepared, or years went by."""
+    if now < not_before:
+        raise StationError(
+            f"device {device}: its certificate is valid from {not_before:%Y-%m-%d %H:%M} UTC, and the clock says "
+            f"{now:%Y-%m-%d %H:%M}; set this station's clock and run this again. If it was ahead before and is right "
+            f"now, revoke the device, and issue it again with a new key"
+        )
+    if now > not_after:
+        raise StationError(
+            f"device {device}: its certificate was valid until {not_after:%Y-%m-%d %H:%M} UTC, and the clock says "
+            f"{now:%Y-%m-%d %H:%M}; set this station's clock. If it is right, revoke the device, and issue it again "
+            f"with a new key"
         )
 
 

@@ -15,7 +15,7 @@ from provisioning.birth import BirthProfile
 from provisioning.certify import signing
 from provisioning.draft import draft
 from provisioning.errors import RefusedError
-from provisioning.issue import check_chain
+from provisioning.issue import check_signed, check_valid
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Intent, Prepared, Signed
 from provisioning.request import Request
@@ -43,12 +43,18 @@ def issue_many(
     intents = [each for each in drafted if isinstance(each, Intent)]
     prepared = ledger.prepare_all(intents, at=now)
     sign = signing(authority.signer)
-    certificates = [
-        _sign(standing, intent, authority, sign)
+    signed = [
+        _sign(standing, intent, sign)
         for standing, intent in zip(prepared, intents, strict=True)
         if isinstance(standing, Prepared)
     ]
-    recorded = iter(ledger.record_all(certificates, at=clock()))
+    signed_at = clock()
+    for _, intent, certificate in signed:
+        if certificate is None:
+            check_valid(intent.device, intent.not_before, intent.not_after, now=signed_at)
+        else:
+            check_signed(certificate, intent.device, authority, now=signed_at)
+    recorded = iter(ledger.record_all([each for each, _, _ in signed], at=signed_at))
     standing_after = iter([next(recorded) if isinstance(each, Prepared) else each for each in prepared])
     return [next(standing_after) if isinstance(each, Intent) else each for each in drafted]
 
@@ -60,9 +66,10 @@ def _draft(wanted: Wanted, authority: IssuingAuthority, now: datetime, serial: i
         return error
 
 
-def _sign(prepared: Prepared, intent: Intent, authority: IssuingAuthority, sign: Callable[[bytes], bytes]) -> Signed:
-    """Bytes that were drafted just now name this authority; those of an earlier run are asked."""
+def _sign(
+    prepared: Prepared, intent: Intent, sign: Callable[[bytes], bytes]
+) -> tuple[Signed, Intent, x509.Certificate | None]:
+    """Bytes that were drafted just now name this authority; those of an earlier run are parsed, to be asked."""
     der = sign(prepared.to_be_signed)
-    if prepared.to_be_signed is not intent.to_be_signed:
-        check_chain(x509.load_der_x509_certificate(der), authority)
-    return Signed(prepared, der)
+    is_new = prepared.to_be_signed is intent.to_be_signed
+    return Signed(prepared, der), intent, None if is_new else x509.load_der_x509_certificate(der)

@@ -6,13 +6,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from provisioning.algorithm import KeyType, PrivateKey
-from provisioning.durable import PRIVATE, create_durably
+from provisioning.durable import PRIVATE, create_durably, settle
 from provisioning.errors import StationError
 
 
 def make_or_read_authority_key(path: Path, passphrase: bytes, key_type: KeyType = KeyType.P256) -> PrivateKey:
     """The authority's key at `path`, made and encrypted if there is none."""
-    if not path.exists():
+    if path.exists():
+        settle(path)
+    else:
         key = key_type.generate()
         create_durably(path, _pkcs8(key, serialization.BestAvailableEncryption(passphrase)), mode=PRIVATE)
     return read_authority_key(path, passphrase, key_type)
@@ -31,8 +33,10 @@ def read_authority_key(path: Path, passphrase: bytes, key_type: KeyType | None =
 
 def make_or_read_device_key(path: Path, key_type: KeyType = KeyType.P256) -> PrivateKey:
     """The device's own key at `path`, made if there is none; plain, because the device must read it unattended."""
-    if not path.exists():
-        create_durably(path, _pkcs8(key_type.generate(), serialization.NoEncryption()), mode=PRIVATE)
+    if path.exists() or not create_durably(
+        path, _pkcs8(key_type.generate(), serialization.NoEncryption()), mode=PRIVATE
+    ):
+        settle(path)
     return _of_type(read_device_key(path), path, key_type, "it was not made here: move it away and try again")
 
 

@@ -21,8 +21,8 @@ from provisioning.commands.options import (
 )
 from provisioning.commands.telling import errors_told, tell
 from provisioning.durable import make_folder
-from provisioning.errors import RefusedError
-from provisioning.hand_over import check_folder, hand_over
+from provisioning.errors import RefusedError, about
+from provisioning.hand_over import check_folder, hand_over, writing
 from provisioning.key_file import make_or_read_device_key
 from provisioning.order import Order
 from provisioning.request import MAX_CSR_BYTES, Request
@@ -48,7 +48,7 @@ def issue(
     as_json: AsJson = False,
 ) -> None:
     """Record, sign and hand over one identity. The same request again gives the same certificate."""
-    with errors_told():
+    with errors_told(), about(device):
         if (csr is None) != generate_key:
             raise RefusedError("give either --csr FILE or --generate-key")
         station = Station.open(
@@ -75,8 +75,9 @@ def issue(
 def _request(station: Station, order: Order, csr: Path | None, out: Path) -> Request:
     """The key comes first: on the disk, before the ledger hears of it."""
     if csr is None:
-        make_folder(out)
-        key = make_or_read_device_key(out / KEY_FILE, order.profile.key_type)
+        with writing(order.device, out):
+            make_folder(out)
+            key = make_or_read_device_key(out / KEY_FILE, order.profile.key_type)
         return Request.of_key(
             key.public_key(),
             device=order.device,

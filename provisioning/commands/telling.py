@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 this machine or the cloud failed, and a rerun may succeed;
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from provisioning.errors import ProvisioningError, RefusedError
+from provisioning.errors import ProvisioningError, RefusedError, StationError
 from stacks.errors import StackError
 from stacks.outputs import OutputsError
 
@@ -40,15 +41,16 @@ def errors_told() -> Iterator[None]:
 
 def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
     """One result: JSON, or a line a fact."""
-    if as_json:
-        typer.echo(json.dumps(facts))
-        return
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(name.replace("_", " "), str(value))
-    Console(soft_wrap=True).print(table)
+    with answering(" ".join(str(facts[name]) for name in ("device",) if name in facts)):
+        if as_json:
+            typer.echo(json.dumps(facts))
+            return
+        table = Table.grid(padding=(0, 2))
+        table.add_column()
+        table.add_column(overflow="fold")
+        for name, value in facts.items():
+            table.add_row(name.replace("_", " "), str(value))
+        Console(soft_wrap=True).print(table)
 
 
 def tell_rows(
@@ -107,6 +109,23 @@ class RowTeller:
             kinds = sorted(self._kinds.items())
             rows = [{**dict(zip(self._summed_up_by, kind, strict=True)), "count": f"{n:,}"} for kind, n in kinds]
             tell_rows(self._name, rows, as_json=False)
+
+
+@contextmanager
+def answering(device: str = "") -> Iterator[None]:
+    """Say it in words when standard output takes no answer, as on a full disk: what was done stands."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is left in the buffer would be tried again when the interpreter ends, and told as a bug of its own.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+        whose = f"device {device}: " if device else ""
+        said = f"{whose}it is done, and the answer cannot be written ({error.strerror}); run this again to have it"
+        raise _told(StationError(said), FAILED) from error
 
 
 def tell_error(error: Exception) -> None:

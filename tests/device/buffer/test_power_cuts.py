@@ -11,10 +11,10 @@ from device.buffer.store_file import STORE_FILE
 from tests.device.buffer.appending import payload
 from tests.device.buffer.opened import Bench, drain
 from tests.device.buffer.power import Promises, replay, run
+from tests.power import TRACE
 
 pytestmark = pytest.mark.judge
 
-TRACE = ("-y", "-s", "8192", "-e", "trace=pwrite64,write,fdatasync,fsync,ftruncate,rename,unlink")
 LARGE = 4 * 1024 * 1024
 
 
@@ -87,7 +87,7 @@ def test_the_log_is_told_to_keep_a_group_before_the_group_is_acknowledged(tmp_pa
     promised = 0
     for _, disk, promises in replay(tmp_path / "trace", at_work):
         if len(promises.durable) > promised:
-            assert not disk.pending.get(f"{STORE_FILE}-wal"), "acknowledged while its write waits in the kernel"
+            assert f"{STORE_FILE}-wal" not in disk.waiting(), "acknowledged while its write waits in the kernel"
             promised = len(promises.durable)
     assert promised > 100
 

@@ -1,0 +1,68 @@
+"""Runs commands of the factory in processes that cost little to start: `python -m tests.faults.warm_station`.
+
+It has imported everything, and forks one child for each order: a line of JSON on its standard input (`warm.Order`).
+It answers with the child's process id, and with its exit code when it has ended; below zero is the signal it died of.
+"""
+
+import ctypes
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from provisioning.cli import app
+from tests.faults.variants import VARIANTS
+
+PR_SET_PTRACER = 0x59616D61
+"""prctl(2): lets a process that is no ancestor trace this one, where Yama asks for that."""
+ANY_PROCESS = -1
+CRASHED = 70
+"""The exit code of a child whose exception nobody caught."""
+
+
+def main() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if not pid:
+            _child(order)
+        print(pid, flush=True)  # noqa: T201  # the answer
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201  # the answer
+
+
+def _child(order: dict[str, Any]) -> None:
+    code = CRASHED
+    try:
+        os.dup2(os.open(order["out"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 1)
+        os.dup2(os.open(order["err"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.environ.update(order["variables"])
+        afterwards = VARIANTS[order["variant"]]()
+        if order["is_traced"]:
+            _wait_for_tracer()
+        while time.time() < order["begin_at"]:
+            pass
+        try:
+            app(order["arguments"], prog_name="python -m provisioning")
+        except SystemExit as ended:
+            sys.stdout.flush()
+            afterwards()
+            code = int(ended.code or 0)
+    except BaseException:  # noqa: BLE001  # as the interpreter would at the top
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _wait_for_tracer() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(ANY_PROCESS), 0, 0, 0)
+    while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
+        time.sleep(0.001)
+
+
+if __name__ == "__main__":
+    main()
