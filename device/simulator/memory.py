@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-KIB = 1024
-
 
 def resident_kib() -> int:
     """Of this process, now (proc(5), `VmRSS`)."""

@@ -11,7 +11,6 @@ from device.simulator.member import Member
 SLOWEST_ANSWER_SECONDS = 1.0
 """Of the world's time: how much later than it dialled a device may be in, on a busy machine; and so on top of a window
 as many seconds of the devices' time."""
-KIB = 1024
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,17 @@ class Tally:
         "connections",
         "dropped",
         "failures",
-        "first_gaps",
         "is_connected",
         "last_reason",
         "on_acknowledged",
         "server_name",
         "unheard",
-        "upcoming",
     )
 
     def __init__(self) -> None:
         self.connections = self.failures = self.batches = self.unheard = 0
         self.acknowledged: dict[int, int] = {}
         """Rows, by epoch."""
-        self.upcoming: dict[int, int] = {}
-        """The sequence number after the last acknowledged one, by epoch."""
-        self.first_gaps = 0
-        """Batches that did not begin where the one before had ended: rows between them were dropped, or sent twice."""
         self.dropped: Counter[str] | None = None
         """Rows by reason, once there are any."""
         self.on_acknowledged: Callable[[], object] = lambda: None
@@ -76,6 +70,4 @@ class Tally:
     def _acknowledged(self, epoch: int, first: int, last: int) -> None:
         self.batches += 1
         self.on_acknowledged()
-        self.first_gaps += first != self.upcoming.get(epoch, 0)
-        self.upcoming[epoch] = last + 1
         self.acknowledged[epoch] = self.acknowledged.get(epoch, 0) + last - first + 1
