@@ -47,7 +47,7 @@ def test_every_row_that_a_fleet_measured_is_in_a_lake_once_whatever_happened(
     order = Order(
         scenario=whole,
         connects_per_second=QUOTA,
-        pace=40.0,
+        pace=60.0,
         sample_every=timedelta(seconds=15),
         batch_every=timedelta(seconds=100),
     )

@@ -77,16 +77,16 @@ def broken(report: Report) -> list[str]:
 def test_a_fleet_with_durable_buffers_delivers_each_row_once_through_everything_that_happens(tmp_path: Path) -> None:
     """Killed broker, a cut longer than the session, loss, NAT, rotation, and at last another cluster, in one life."""
     whole = one_after_another("everything", OUTAGE, CUT, LOSS, NAT, ROTATION, REGION_LOSS)
-    report, _ = run(tmp_path, whole, 60, pace=40.0, on_disk=True)
+    report, _ = run(tmp_path, whole, 50, pace=60.0, on_disk=True)
     assert broken(report) == []
-    assert report.numbers["rows_measured"] > 60 * 150, "about one in ten seconds, for half an hour of theirs"
-    assert report.numbers["reconnects"] > 60 * 5
+    assert report.numbers["rows_measured"] > 50 * 150, "about one in ten seconds, for half an hour of theirs"
+    assert report.numbers["reconnects"] > 50 * 5
     assert sum(device["rows_stored"] for device in report.devices) == report.numbers["rows_measured"]
 
 
 def test_a_fleet_in_memory_bears_flaps_wrong_clocks_and_a_slow_link(tmp_path: Path) -> None:
     grounds: list[OwnGround] = []
-    report, _ = run(tmp_path, one_after_another("more", FLAP, SKEW, SLOW_LINK), 50, grounds.append, pace=40.0)
+    report, _ = run(tmp_path, one_after_another("more", FLAP, SKEW, SLOW_LINK), 50, grounds.append, pace=60.0)
     assert broken(report) == []
     assert 0 < grounds[0].arrivals.clockless_rows < report.numbers["rows_measured"], "two clocks in ten were lost"
 
