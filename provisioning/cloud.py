@@ -71,5 +71,7 @@ def asking(what: str) -> Iterator[None]:
     """Turn a failed call into `CloudError` with `what` was asked of whom."""
     try:
         yield
+    except CloudError as error:
+        raise CloudError(f"{what}: {error}") from error
     except (ClientError, BotoCoreError) as error:
         raise CloudError(f"{what}: {error}; check credentials, rights and network, then run this again") from error

@@ -1,11 +1,12 @@
 """What AWS IoT of one region makes of a certificate, and how it is told to let go of it."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from protocol.device_id import DeviceId
+from provisioning.errors import CloudError
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
@@ -29,20 +30,28 @@ def withdraw(client: "IoTClient", fingerprint: str) -> Withdrawal:
     another identity. A rerun goes on where one was cut off.
     """
     try:
-        description = client.describe_certificate(certificateId=fingerprint)["certificateDescription"]
+        answer = client.describe_certificate(certificateId=fingerprint)
     except client.exceptions.ResourceNotFoundException:
         return Withdrawal.NEVER_REGISTERED
-    was_revoked = description["status"] == "REVOKED"
+    description = _present(answer, "certificateDescription")
+    was_revoked = _present(description, "status") == "REVOKED"
     if not was_revoked:
         client.update_certificate(certificateId=fingerprint, newStatus="REVOKED")
-    target = description["certificateArn"]
+    target = _present(description, "certificateArn")
     pages = client.get_paginator("list_attached_policies").paginate(target=target)
-    for policy in [policy["policyName"] for page in pages for policy in page["policies"]]:
+    for policy in [policy["policyName"] for page in pages for policy in _present(page, "policies")]:
         client.detach_policy(policyName=policy, target=target)
     things = client.get_paginator("list_principal_things").paginate(principal=target)
-    for thing in [thing for page in things for thing in page["things"]]:
+    for thing in [thing for page in things for thing in _present(page, "things")]:
         client.detach_thing_principal(thingName=thing, principal=target)
     return Withdrawal.ALREADY_REVOKED if was_revoked else Withdrawal.REVOKED
+
+
+def _present(answer: Any, name: str) -> Any:
+    """What an answer must hold. A broken one is a success to the library, with nothing in it."""
+    if name not in answer:
+        raise CloudError(f"an answer of AWS IoT lacks {name}; run this again")
+    return answer[name]
 
 
 def cut_session(client: "IoTDataPlaneClient", device: DeviceId) -> bool:

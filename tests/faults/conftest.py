@@ -1,4 +1,6 @@
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,13 @@ def opened_factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
     assert held.code == 0, held.err
     assert factory.issue("device0").code == 0, "there is a ledger already, as on all days but the first"
     return factory
+
+
+@pytest.fixture
+def factory(opened_factory: Factory, tmp_path: Path) -> Factory:
+    """A copy of one's own."""
+    shutil.copytree(opened_factory.home, tmp_path, dirs_exist_ok=True)
+    return Factory(tmp_path)
 
 
 @pytest.fixture(scope="session")
