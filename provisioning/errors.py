@@ -25,13 +25,13 @@ class CloudError(ProvisioningError):
 
 
 @contextmanager
-def about(device: str) -> Iterator[None]:
-    """Have every failure say which device waits for its identity."""
+def about(name: str, *, kind: str = "device") -> Iterator[None]:
+    """Have every failure say which device, or which batch, waits for its identity."""
     try:
         yield
     except ProvisioningError as error:
-        if device in str(error):
+        if name in str(error):
             raise
-        raise type(error)(f"device {device}: {error}") from error
+        raise type(error)(f"{kind} {name}: {error}") from error
     except OSError as error:
-        raise StationError(f"device {device}: {error}; check this machine, then run this again") from error
+        raise StationError(f"{kind} {name}: {error}; check this machine, then run this again") from error

@@ -16,7 +16,7 @@ from provisioning.commands.authorities import typed
 from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, now, outputs_of
 from provisioning.commands.progress import counted
 from provisioning.commands.telling import REFUSED, errors_told, tell, tell_error
-from provisioning.errors import RefusedError, StationError
+from provisioning.errors import RefusedError, StationError, about
 from provisioning.station import Station
 from provisioning.station_key import station_signer
 
@@ -81,7 +81,7 @@ def batch(
     as_json: AsJson = False,
 ) -> None:
     """Check the whole file, then issue every row. Killed anywhere, the same command goes on where it was."""
-    with errors_told():
+    with errors_told(), about(file.name, kind="batch"):
         opener = _Opener(stack, factory, authorities, trust_anchors, profiles, outputs)
         station = opener()
         begun = now()
