@@ -40,7 +40,7 @@ def errors_told() -> Iterator[None]:
 
 
 def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
-    """One result: JSON, or a line a fact."""
+    """One result: JSON, or a line a fact; what has no value is left out for people."""
     with answering(" ".join(str(facts[name]) for name in ("device",) if name in facts)):
         if as_json:
             typer.echo(json.dumps(facts))
@@ -49,7 +49,8 @@ def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
         table.add_column()
         table.add_column(overflow="fold")
         for name, value in facts.items():
-            table.add_row(name.replace("_", " "), str(value))
+            if value is not None:
+                table.add_row(name.replace("_", " "), str(value))
         Console(soft_wrap=True).print(table)
 
 
