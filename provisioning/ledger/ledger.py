@@ -55,7 +55,7 @@ class Ledger:
 
     def find(self, device: DeviceId, key_hash: str, *, model: str, authority: str) -> Prepared | Identity | None:
         """What stands for this request already; `RefusedError` when it contradicts what stands."""
-        with _failing(f"device {device}"):
+        with _failing(f"device {device}"), self._one_moment():
             return standing_for(self.connection, device, bytes.fromhex(key_hash), model=model, authority=authority)
 
     def prepare(self, intent: Intent, *, at: datetime) -> Prepared | Identity:
@@ -148,6 +148,15 @@ class Ledger:
                     self.connection.rollback()
                 raise
         self._log.grown(entries.added)
+
+    @contextmanager
+    def _one_moment(self) -> Iterator[None]:
+        """Several reads of the ledger as it is now, whatever another station adds meanwhile."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.rollback()
 
     def rest(self) -> None:
         """Empty SQLite's log if it has grown long; for moments when nobody waits (`ledger.log`)."""

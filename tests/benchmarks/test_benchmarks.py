@@ -126,7 +126,7 @@ def test_a_batch_that_is_measured_is_delivered_whole(tmp_path: Path, monkeypatch
 def test_a_storm_counts_devices_that_are_connected_and_the_brokers_own_time() -> None:
     with ground_of(60) as ground:
         kib, per_second, ceiling = asyncio.run(storm(ground, time.perf_counter))
-    assert kib > 0
+    assert kib >= 0, "so few may find room in what the process has already"
     assert per_second > 0
     assert 0 < ceiling < 100_000, "the broker worked for it"
     with ground_of(5, "localhost") as ground:

@@ -243,6 +243,7 @@ def _client(deployment: Deployment, service: str) -> Any:
     )
 
 
+@pytest.mark.timeout(900)
 def test_ten_thousand_routes_are_planned_applied_through_fifty_kills_checked_and_taken_back(fleet: Fleet) -> None:
     chance = random.Random(50)  # noqa: S311 - a seed to repeat, not a secret
     died_at = Counter[str]()

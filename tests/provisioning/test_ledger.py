@@ -24,7 +24,7 @@ from provisioning.ledger import log
 from provisioning.ledger.history import read_history
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Prepared, Reason, Signed
-from provisioning.ledger.rows import latest_of
+from provisioning.ledger.rows import device_with_key, latest_of
 from provisioning.ledger.uploads import count_pending, pending, remember
 from provisioning.profile import years
 from provisioning.request import Request
@@ -89,6 +89,26 @@ def test_many_are_one_commit_each_as_if_it_came_alone(ledger: Ledger) -> None:
     assert [identity.device for page in pending(ledger, "m") for identity in page] == ["device1", "device3"]
     assert ledger.prepare_all([intend(first)], at=NOW) == identities[:1]
     assert ledger.find(DeviceId("device2"), second.key_hash, model="fl50", authority="line-a") == stands
+
+
+def test_a_request_that_another_station_is_faster_with_is_no_conflict_with_itself(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ask()
+    looked = "provisioning.ledger.standing.device_with_key"
+
+    def late(connection: sqlite3.Connection, key_hash: bytes) -> DeviceId | None:
+        """The other station issues between the two questions that this one asks."""
+        monkeypatch.setattr(looked, device_with_key)
+        with Ledger.open(tmp_path, "dev") as other:
+            issued(other, request)
+        return device_with_key(connection, key_hash)
+
+    monkeypatch.setattr(looked, late)
+    identity = issued(ledger, request)
+    (certificates,) = ledger.connection.execute("SELECT count(*) FROM certificate").fetchone()
+    assert certificates == 1, "there is one certificate"
+    assert issued(ledger, request) == identity, "both stations hand out the one certificate"
 
 
 def test_of_many_none_is_recorded_when_one_is_not_what_was_prepared(ledger: Ledger) -> None:
