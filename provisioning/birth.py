@@ -8,7 +8,7 @@ plain data, so that a worker process may have a copy; the signer stays where it 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Self
 
 from cryptography import x509
@@ -81,21 +81,34 @@ class BirthTemplate:
     ) -> bytes:
         """The TBSCertificate in DER; `spki` is the device's key as `algorithm.public_key_der` gives it."""
         identifier = hashlib.sha1(spki[_KEY_OFFSETS[key_type] :], usedforsecurity=False).digest()
-        extensions = _KEY_IDENTIFIER + identifier + self.usage
-        if alternative_name is not None:
-            names = element(OCTET_STRING, sequence(alternative_name.der(device)))
-            extensions += element(SEQUENCE, _ALTERNATIVE_NAME + names)
-        extensions += self.issuer_identifier
+        if alternative_name is None:
+            before_identifier, after_identifier = self._plain_extensions
+            extensions = before_identifier + identifier + after_identifier
+        else:
+            names = element(SEQUENCE, _ALTERNATIVE_NAME + element(OCTET_STRING, sequence(alternative_name.der(device))))
+            extensions = _extensions(_KEY_IDENTIFIER + identifier + self.usage + names + self.issuer_identifier)
         return element(
             SEQUENCE,
             _VERSION_3
             + positive_integer(serial)
             + self.before_validity
-            + element(SEQUENCE, _time(validity.not_before) + _time(validity.not_after))
+            + _validity(validity.not_before, validity.not_after)
             + _subject(device)
             + spki
-            + element(_EXTENSIONS, element(SEQUENCE, extensions)),
+            + extensions,
         )
+
+    @cached_property
+    def _plain_extensions(self) -> tuple[bytes, bytes]:
+        """What stands before and after the key identifier where there is no alternative name."""
+        place = bytes(hashlib.sha1(usedforsecurity=False).digest_size)
+        whole = _extensions(_KEY_IDENTIFIER + place + self.usage + self.issuer_identifier)
+        after = self.usage + self.issuer_identifier
+        return whole[: -len(place + after)], after
+
+
+def _extensions(content: bytes) -> bytes:
+    return element(_EXTENSIONS, element(SEQUENCE, content))
 
 
 def _extension(value: x509.ExtensionType, *, critical: bool) -> bytes:
@@ -105,10 +118,17 @@ def _extension(value: x509.ExtensionType, *, critical: bool) -> bytes:
 
 def _subject(device: DeviceId) -> bytes:
     text = device.encode("ascii")
-    return element(
-        SEQUENCE,
-        _relative_name(_COMMON_NAME, _UTF8_STRING, text) + _relative_name(_SERIAL_NUMBER, _PRINTABLE_STRING, text),
-    )
+    before, between = _around_names(len(text))
+    return before + text + between + text
+
+
+@cache
+def _around_names(length: int) -> tuple[bytes, bytes]:
+    """What stands before and between the two names of a subject, for a device id of so many octets."""
+    text = bytes(length)
+    second = _relative_name(_SERIAL_NUMBER, _PRINTABLE_STRING, text)
+    whole = element(SEQUENCE, _relative_name(_COMMON_NAME, _UTF8_STRING, text) + second)
+    return whole[: len(whole) - len(second) - length], second[: len(second) - length]
 
 
 def _relative_name(oid: bytes, tag: int, text: bytes) -> bytes:
@@ -116,8 +136,13 @@ def _relative_name(oid: bytes, tag: int, text: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
+def _validity(not_before: datetime, not_after: datetime) -> bytes:
+    """Cached: a second has many devices."""
+    return element(SEQUENCE, _time(not_before) + _time(not_after))
+
+
 def _time(moment: datetime) -> bytes:
-    """RFC 5280, section 4.1.2.5: UTCTime through 2049, GeneralizedTime after. Cached: a second has many devices."""
+    """RFC 5280, section 4.1.2.5: UTCTime through 2049, GeneralizedTime after."""
     if moment.year < 1950:
         raise ValueError(f"{moment} cannot stand in a certificate")
     if moment.year < 2050:

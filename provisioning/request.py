@@ -8,7 +8,6 @@ verifying are the library's: it refuses points that are not on their curve.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 from cryptography import x509
@@ -45,7 +44,7 @@ class Request:
     spki: bytes
     """The public key in DER (SubjectPublicKeyInfo), encoded by us."""
 
-    @cached_property
+    @property
     def key_hash(self) -> str:
         """SHA-256 of the SubjectPublicKeyInfo in DER, lower-case hex."""
         return hashlib.sha256(self.spki).hexdigest()
