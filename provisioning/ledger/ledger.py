@@ -18,6 +18,7 @@ from protocol.device_id import DeviceId
 from provisioning.errors import RefusedError, StationError
 from provisioning.ledger.delivery import undelivered
 from provisioning.ledger.entries import Entries
+from provisioning.ledger.issued import Issued
 from provisioning.ledger.log import Log
 from provisioning.ledger.records import Identity, Intent, Prepared, Reason, Signed, Step
 from provisioning.ledger.rows import latest_of
@@ -39,6 +40,7 @@ class Ledger:
 
     connection: sqlite3.Connection
     _log: Log = field(repr=False)
+    issued: Issued = field(repr=False)
 
     @classmethod
     @contextmanager
@@ -51,7 +53,7 @@ class Ledger:
             log = Log(connection)
             if create:
                 log.wake()
-            yield cls(connection, log)
+            yield cls(connection, log, Issued(connection))
 
     def find(self, device: DeviceId, key_hash: str, *, model: str, authority: str) -> Prepared | Identity | None:
         """What stands for this request already; `RefusedError` when it contradicts what stands."""

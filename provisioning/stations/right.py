@@ -44,8 +44,7 @@ def signing(
 
 def issued_by(ledger: Ledger, signer: str) -> int:
     """How many certificates this ledger has reserved with the signer's key."""
-    (count,) = ledger.connection.execute("SELECT count(*) FROM issuance WHERE authority = ?", (signer,)).fetchone()
-    return int(count)
+    return ledger.issued.by(signer)
 
 
 def check_not_withdrawn(name: str, certificate: x509.Certificate, factory: Path) -> None:

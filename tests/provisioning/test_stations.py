@@ -347,6 +347,36 @@ def test_many_at_once_never_exceed_a_lease(tmp_path: Path) -> None:
     assert len(refused) == 13
 
 
+def test_what_a_station_has_issued_is_counted_on_from_the_last_count(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    with Ledger.open(tmp_path, "dev", create=True) as ledger, Ledger.open(tmp_path, "dev") as other:
+        assert issued_by(ledger, "bench-s-1") == 0
+        ledger.prepare_all([intent(f"device-{number}", now) for number in range(200)], at=now)
+        assert issued_by(ledger, "bench-s-1") == 200
+        other.prepare(intent("device-of-another-process", now), at=now)
+        assert issued_by(ledger, "bench-s-1") == 201, "what another process reserved counts at once"
+        assert issued_by(ledger, "line-s") == 0, "each signer has its own count"
+        assert steps_of_a_count(ledger) < 50, "nothing is read again: SQLite takes a step or more for each row it reads"
+        assert steps_of_a_count(other) > 200
+        with ledger.adding("a test"), pytest.raises(RuntimeError, match="count before or after"):
+            issued_by(ledger, "bench-s-1")
+
+
+def steps_of_a_count(ledger: Ledger) -> int:
+    """What SQLite's machine does for one count."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    ledger.connection.set_progress_handler(step, 1)
+    issued_by(ledger, "bench-s-1")
+    ledger.connection.set_progress_handler(None, 1)
+    return steps
+
+
 def intent(device: str, now: datetime) -> Intent:
     return Intent(
         device=DeviceId(device),
