@@ -8,6 +8,7 @@ acknowledgements cost nothing here, and long streams, which recover within a rou
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from protocol.traffic import Random
 
@@ -19,6 +20,16 @@ LONGEST_RETRANSMIT_SECONDS = 120.0
 """And its longest."""
 FIRST_RETRANSMIT_SECONDS = 1.0
 """Of a connection that is being opened (RFC 6298, section 2.1)."""
+LATE_SECONDS = 1.0
+"""The slow link's delay: what comes this much later than it was sent is late."""
+
+
+class Harm(StrEnum):
+    """What a network did to a piece of data, or to a connection, that a good one does not do."""
+
+    LOST = "stood still for a lost segment"
+    LATE = "came late"
+    FORGOTTEN = "was forgotten by a NAT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +79,15 @@ class Direction:
     free_at: float = 0.0
     """When the last byte before was sent."""
     arrived_at: float = 0.0
+    stalled_seconds: float = 0.0
+    """How long the last bytes stood still for lost segments."""
 
     def arrival(self, now: float, size: int, conditions: Conditions, random: Random) -> float:
         """The time at which `size` bytes, handed in `now`, are all there."""
         segments = math.ceil(size / SEGMENT_BYTES)
         sending = size / conditions.bytes_per_second
-        self.free_at = max(now, self.free_at) + stall_seconds(segments, conditions.loss, random) + sending
+        self.stalled_seconds = stall_seconds(segments, conditions.loss, random)
+        self.free_at = max(now, self.free_at) + self.stalled_seconds + sending
         travelling = conditions.delay_seconds + conditions.jitter_seconds * random()
         self.arrived_at = max(self.arrived_at, self.free_at + travelling)
         return self.arrived_at

@@ -11,6 +11,7 @@ from device.agent import CannotConnectError
 from device.simulator.ground import Ground
 from device.simulator.impaired_proxy import LANES, ImpairedProxy
 from device.simulator.member import Member, World, make_member
+from device.simulator.memory import resident_kib
 from device.simulator.scenario import FIRST, Act, Cut, Impose, Kill, Lead, Renew, Scenario, SetClocks, Start
 from protocol.traffic import reconnect_window
 
@@ -54,6 +55,8 @@ class Course:
     """From then until every device was connected, where the ground is; nothing where it never was."""
     peak_disk_bytes: int = 0
     """The most that one device's buffer took."""
+    peak_resident_kib: int = 0
+    """The most that this process had of memory, until the fleet had delivered."""
     took_seconds: float = 0.0
     """Of the world's time."""
 
@@ -97,6 +100,8 @@ class Fleet:
             self._begin(loop.time())
             await self._play()
             await self._finish()
+            # What the ground needs to count what arrived is not the fleet's.
+            looking.cancel()
             await self.ground.settle()
         finally:
             looking.cancel()
@@ -236,6 +241,7 @@ class Fleet:
             )
             self.course.looks.append(look)
             self.on_look(look, self._doing)
+            self.course.peak_resident_kib = max(self.course.peak_resident_kib, resident_kib())
             is_whole = len(here) == len(self.folders) and all(member.tally.server_name == end for member in here)
             if self._restored is not None and self.course.back_after is None:
                 if is_whole and self._was_away:

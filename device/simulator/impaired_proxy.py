@@ -13,7 +13,15 @@ from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 from device.resolution import HostPort
-from device.simulator.conditions import FIRST_RETRANSMIT_SECONDS, GOOD, Conditions, Direction, stall_seconds
+from device.simulator.conditions import (
+    FIRST_RETRANSMIT_SECONDS,
+    GOOD,
+    LATE_SECONDS,
+    Conditions,
+    Direction,
+    Harm,
+    stall_seconds,
+)
 from protocol.traffic import Random
 
 LOOPBACK = "127.0.0.1"
@@ -50,6 +58,8 @@ class ImpairedProxy:
         self._crossings: set[_Crossing] = set()
         self.attempts: Counter[int] = Counter()
         """Connections that devices tried to open, by second of the loop's time."""
+        self.harm: Counter[Harm] = Counter()
+        """How often the network did what a good one does not."""
 
     async def open(self) -> None:
         """Listen on loopback."""
@@ -143,7 +153,9 @@ class _Crossing:
 
     def is_dead(self, now: float) -> bool:
         """Whether a NAT on the path knows this connection no more; asked for each piece of data."""
-        self.is_forgotten = self.is_forgotten or now - self.heard_at >= self.conditions.forgets_after_seconds
+        if not self.is_forgotten and now - self.heard_at >= self.conditions.forgets_after_seconds:
+            self.is_forgotten = True
+            self.proxy.harm[Harm.FORGOTTEN] += 1
         self.heard_at = now
         return self.is_forgotten
 
@@ -160,10 +172,9 @@ class _Crossing:
         if conditions.refuses or upstream is None:
             self.near.refuse()
             return
-        await asyncio.sleep(
-            stall_seconds(1, conditions.loss, self.proxy.random, timer=FIRST_RETRANSMIT_SECONDS)
-            + 2 * conditions.delay_seconds
-        )
+        stalled = stall_seconds(1, conditions.loss, self.proxy.random, timer=FIRST_RETRANSMIT_SECONDS)
+        self.proxy.harm[Harm.LOST] += stalled > 0
+        await asyncio.sleep(stalled + 2 * conditions.delay_seconds)
         while self.conditions.is_silent:  # noqa: ASYNC110 - a scenario changes the conditions, and tells nobody
             await asyncio.sleep(LOOK_SECONDS)
         try:
@@ -262,6 +273,8 @@ class _End(asyncio.Protocol):
             self.other.write(data)
             return
         arrival = self._direction.arrival(now, len(data), conditions, crossing.proxy.random)
+        crossing.proxy.harm[Harm.LOST] += self._direction.stalled_seconds > 0
+        crossing.proxy.harm[Harm.LATE] += arrival - now >= LATE_SECONDS
         self._held.append((arrival, data))
         self._held_bytes += len(data)
         if self._held_bytes > MAX_HELD_BYTES and self.transport is not None:

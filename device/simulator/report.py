@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from device.buffer.capacity import Capacity
+from device.simulator.conditions import Harm
 from device.simulator.fleet import Fleet, is_touched
 from device.simulator.member import Member
 
 SLOWEST_ANSWER_SECONDS = 1.0
 """Of the world's time: how much later than it dialled a device may be in, on a busy machine; and so on top of a window
 as many seconds of the devices' time."""
+KIB_A_DEVICE = 640
+"""The most memory that a device may take, with its connection, the network between and the records of what it sent:
+half as much again as 1,000 devices with durable buffers took in the longest story (docs/simulator.md)."""
+KIB_AT_START = 128 * 1024
+"""And what a run may take whatever its size: libraries at their first use, and their arenas."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class Report:
         return {**self.numbers, "holds": self.holds, "findings": findings, "devices": list(self.devices)}
 
 
-def make_report(fleet: Fleet, *, pace: float, kib_a_device: float) -> Report:
-    """`kib_a_device`: by how much the process grew, over the fleet."""
+def make_report(fleet: Fleet, *, pace: float, grown_kib: int) -> Report:
+    """`grown_kib`: by how much the process grew, at most, since before the fleet."""
     members, course, scenario = fleet.members, fleet.course, fleet.scenario
     restored = course.restored_at
     after = {at: count for at, count in course.attempts.items() if restored is not None and at >= restored}
@@ -69,11 +75,12 @@ def make_report(fleet: Fleet, *, pace: float, kib_a_device: float) -> Report:
         "batches_nobody_heard": sum(member.tally.unheard for member in members),
         "reconnects": sum(max(0, member.tally.connections - 1) for member in members),
         "peak_buffer_bytes_a_device": course.peak_disk_bytes,
-        "kib_a_device": round(kib_a_device, 1),
+        "kib_a_device": round(grown_kib / len(members), 1),
+        "harm": {harm.name.lower(): fleet.proxy.harm[harm] for harm in Harm},
     }
     return Report(
         numbers=numbers,
-        findings=tuple(_findings(fleet, numbers, pace)),
+        findings=(*_findings(fleet, numbers, pace), _memory(len(members), grown_kib)),
         devices=tuple(_device(member, fleet) for member in members),
     )
 
@@ -99,6 +106,11 @@ def _findings(fleet: Fleet, numbers: dict[str, Any], pace: float) -> list[Findin
     end = fleet.ground.server_name(expects.ends_at)
     elsewhere = sum(member.tally.server_name != end for member in members)
     found.append(Finding(f"all end at {end}", not elsewhere, f"{elsewhere:,} are elsewhere"))
+    found += [
+        Finding(f"something {harm}", fleet.proxy.harm[harm] > 0, f"{fleet.proxy.harm[harm]:,} times")
+        for harm in Harm
+        if harm in expects.harms
+    ]
     if expects.spreads_return:
         found += _return(fleet, numbers, pace)
     if fleet.world.on_disk:
@@ -111,6 +123,11 @@ def _findings(fleet: Fleet, numbers: dict[str, Any], pace: float) -> list[Findin
             )
         )
     return found
+
+
+def _memory(devices: int, grown_kib: int) -> Finding:
+    bound = KIB_AT_START + KIB_A_DEVICE * devices
+    return Finding("memory stays within its bound", grown_kib <= bound, f"{grown_kib:,} of {bound:,} KiB")
 
 
 def _stored(fleet: Fleet) -> Finding:

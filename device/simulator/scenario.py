@@ -7,7 +7,7 @@ an act is done: that is the network's (`device.simulator.impaired_proxy`) and th
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from device.simulator.conditions import GOOD, Conditions
+from device.simulator.conditions import GOOD, Conditions, Harm
 
 FIRST, SECOND = "eu1", "us1"
 """The clusters that a scenario knows; the fleet starts on the first."""
@@ -90,6 +90,8 @@ class Expectation:
     """The share of devices that it touches."""
     spreads_return: bool = False
     """The whole fleet comes back from an outage: below its quota, and within its window."""
+    harms: frozenset[Harm] = frozenset()
+    """What the network must have done, or the fleet bore nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +164,6 @@ REGION_LOSS = Scenario(
     lasts=260,
     expects=Expectation(ends_at=SECOND, reconnects_at_least=1, spreads_return=True),
 )
-LOSS = Scenario(
-    name="region-loss",
-    says="a cluster is gone for good, and after a minute every device's name leads to the other",
-    steps=(Step(60, Kill()), Step(120, Lead(cluster=SECOND))),
-    restored_at=120,
-    lasts=260,
-    expects=Expectation(ends_at=SECOND, reconnects_at_least=1, spreads_return=True),
-)
 SLOW_LINK = Scenario(
     name="slow-link",
     says="a second of delay, two seconds of jitter and 2,000 bytes a second for everyone",
@@ -179,7 +173,7 @@ SLOW_LINK = Scenario(
     ),
     restored_at=210,
     lasts=280,
-    expects=Expectation(),
+    expects=Expectation(harms=frozenset({Harm.LATE})),
 )
 LOSS = Scenario(
     name="loss",
@@ -191,7 +185,7 @@ LOSS = Scenario(
     ),
     restored_at=210,
     lasts=280,
-    expects=Expectation(reconnects_at_least=1, touched=0.5),
+    expects=Expectation(reconnects_at_least=1, touched=0.5, harms=frozenset({Harm.LOST})),
 )
 NAT = Scenario(
     name="nat",
@@ -202,7 +196,7 @@ NAT = Scenario(
     ),
     restored_at=230,
     lasts=360,
-    expects=Expectation(reconnects_at_least=1),
+    expects=Expectation(reconnects_at_least=1, harms=frozenset({Harm.FORGOTTEN})),
 )
 ROTATION = Scenario(
     name="rotation",
@@ -234,5 +228,9 @@ def one_after_another(name: str, *scenarios: Scenario) -> Scenario:
         says="; then ".join(scenario.says for scenario in scenarios),
         steps=tuple(steps),
         lasts=start,
-        expects=Expectation(ends_at=scenarios[-1].expects.ends_at, reconnects_at_least=touches),
+        expects=Expectation(
+            ends_at=scenarios[-1].expects.ends_at,
+            reconnects_at_least=touches,
+            harms=frozenset().union(*(scenario.expects.harms for scenario in scenarios)),
+        ),
     )

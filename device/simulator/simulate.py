@@ -68,8 +68,8 @@ async def _simulate(order: Order, ground: Ground, folders: Sequence[Path], on_lo
         await proxy.open()
         await ground.open()
         await fleet.run()
-        grown = resident_kib() - before
-        return make_report(fleet, pace=order.pace, kib_a_device=grown / len(folders)), fleet
+        grown_kib = fleet.course.peak_resident_kib - before
+        return make_report(fleet, pace=order.pace, grown_kib=grown_kib), fleet
     finally:
         await proxy.close()
         await ground.close()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from device.__main__ import app
+from device.simulator.conditions import Harm
 from device.simulator.fleet import Fleet, FleetLostError, is_touched
 from device.simulator.identities import make_devices
 from device.simulator.own_ground import DOMAIN, OwnGround
-from device.simulator.report import SLOWEST_ANSWER_SECONDS, Report, make_report
+from device.simulator.report import KIB_A_DEVICE, KIB_AT_START, SLOWEST_ANSWER_SECONDS, Report, make_report
 from device.simulator.scenario import (
     CUT,
     FLAP,
@@ -116,8 +118,16 @@ def test_a_fleet_comes_back_from_an_outage_as_the_model_says(tmp_path: Path) -> 
     tries = report.numbers["attempts"] / 40 - 1
     assert tries == pytest.approx(model.attempts_a_device, rel=0.15), "beside the one with which each began"
     fleet.connects_per_second = 1
-    again = make_report(fleet, pace=40.0, kib_a_device=1.0)
-    assert any("below the quota" in line for line in broken(again))
+    peak = report.numbers["peak_attempts_per_second_once_restored"]
+    storm = f"the return stays below the quota: at most {peak:,} connects in a second; the quota is 1"
+    assert broken(make_report(fleet, pace=40.0, grown_kib=1)) == [storm]
+    fleet.connects_per_second = QUOTA
+    bound = KIB_AT_START + 40 * KIB_A_DEVICE
+    assert broken(make_report(fleet, pace=40.0, grown_kib=bound)) == []
+    leaking = f"memory stays within its bound: {bound + 1:,} of {bound:,} KiB"
+    assert broken(make_report(fleet, pace=40.0, grown_kib=bound + 1)) == [leaking]
+    fleet.scenario = replace(quick, expects=Expectation(harms=frozenset({Harm.LOST})))
+    assert broken(make_report(fleet, pace=40.0, grown_kib=1)) == ["something stood still for a lost segment: 0 times"]
 
 
 def test_a_fleet_that_cannot_connect_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
