@@ -261,8 +261,10 @@ def test_the_program_itself_tells_a_refusal_in_one_line_without_a_traceback(fact
     command = [sys.executable, "-W", "error", "-m", "provisioning", *map(str, factory.order("device1", "--csr", "x"))]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
-    said = "provisioning: --csr: x cannot be read (No such file or directory); give the device's request\n"
-    assert refused.stderr == said
+    said = (
+        "provisioning: device device1: --csr: x cannot be read (No such file or directory); give the device's request"
+    )
+    assert refused.stderr == f"{said}\n"
 
 
 def test_certificates_that_come_with_boards_are_judged_each_with_its_reasons(factory: Factory, tmp_path: Path) -> None:
