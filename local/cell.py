@@ -33,6 +33,8 @@ HEALTH_TIMEOUT_S = 5.0
 POLL_S = 0.05
 ATTEMPTS = 4
 """A free port can be taken by somebody else between our choice and the cell's bind."""
+LETTING_GO_S = 2.0
+"""Seconds until a killed process's ports are free again; on a busy machine it is not at once."""
 _LAUNCHER = Path(__file__).with_name("cell_process.py")
 
 
@@ -223,7 +225,12 @@ def _former_ports(former: Cell | None) -> tuple[int, int] | None:
     if former is None:
         return None
     ports = int(former.endpoint.rpartition(":")[2]), former.mqtt_port
-    return ports if all(_is_free(port) for port in ports) else None
+    deadline = time.monotonic() + LETTING_GO_S
+    while not all(_is_free(port) for port in ports):
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(LETTING_GO_S / 20)
+    return ports
 
 
 def _is_free(port: int) -> bool:

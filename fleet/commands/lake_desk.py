@@ -22,7 +22,8 @@ def clusters_of(stack: str, outputs: Path, chosen: list[str] | None) -> Iterator
     known = outputs_of(stack, outputs).clusters
     for name in chosen or []:
         if name not in known:
-            raise RefusedError(f"--cluster {name}: {stack} has none of this name; write one of {', '.join(known)}")
+            there = ", ".join(sorted(known))
+            raise RefusedError(f"--cluster {name}: {stack} has none of this name; write one of {there}")
     cloud = Cloud.from_environment()
     for name in sorted(set(chosen or known)):
         yield name, known[name], cloud
