@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.appliers.applier import Answer, Applier, Request
 from local.appliers.registry import APPLIERS
+from local.archives import refuse_stale_archives
 from local.cloud import Cloud, NoCellError
 from local.fingerprint import fingerprint
 from local.invoke import FUNCTIONS
@@ -74,7 +75,9 @@ class Deployer:
     def create(self, registration: Registration) -> tuple[str, dict[str, Any]]:
         """Bring one resource to what the program asks for; `ApplyError` if that is refused."""
         applier = self._applier(registration.type, registration.name)
-        wanted = fingerprint(registration, self._cloud.project_root)
+        root = self._cloud.project_root
+        _explained(f"{registration.type} {registration.name}", lambda: refuse_stale_archives(registration.inputs, root))
+        wanted = fingerprint(registration, root)
         former = self._state.get(registration.urn)
         if former is None:
             action = Action.CREATED

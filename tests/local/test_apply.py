@@ -186,6 +186,29 @@ def test_a_function_is_updated_when_only_the_bytes_of_its_archive_changed(bench:
     assert json.load(answer["Payload"]) == 2
 
 
+def test_an_archive_that_carries_an_older_module_than_the_project_is_refused_even_if_it_was_deployed(
+    bench: Bench,
+) -> None:
+    program = """
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
+    role = aws.iam.Role("role", name="walker", assume_role_policy=trust)
+    aws.lambda_.Function("g", name="g", role=role.arn, runtime="python3.11", handler="g.handler",
+        code=pulumi.FileArchive("g.zip"))
+    """
+    module = bench.folder / "g.py"
+    bench.folder.mkdir()
+    module.write_text("def handler(event, context):\n    return 1\n", encoding="utf-8")
+    with zipfile.ZipFile(bench.folder / "g.zip", "w") as file:
+        file.write(module, "g.py")
+    bench.apply(program)
+    module.write_text("def handler(event, context):\n    return 2\n", encoding="utf-8")
+    with pytest.raises(
+        ProgramError, match=r"Function g: the archive g\.zip holds another g\.py than .* make functions"
+    ):
+        bench.apply(program)
+
+
 def test_a_secret_is_applied_and_not_written_to_the_state(bench: Bench) -> None:
     program = 'aws.sns.Topic("quiet", name="quiet", display_name=pulumi.Output.secret("hush-hush"))'
     (resource,) = bench.apply(program).run.resources

@@ -1,0 +1,29 @@
+"""A packaged function carries copies of the modules here. A stale copy deploys well, and does what the code once said."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local.wire import ARCHIVE
+
+
+def refuse_stale_archives(inputs: Mapping[str, Any], project_root: Path) -> None:
+    """`ValueError` names a module whose copy in an archive of `inputs` is not what stands in the project.
+
+    An archive that is missing, or is not a zip archive, is for whoever opens it to say.
+    """
+    for value in inputs.values():
+        if isinstance(value, dict) and set(value) == {ARCHIVE} and isinstance(value[ARCHIVE], str):
+            _refuse_stale(value[ARCHIVE], project_root)
+
+
+def _refuse_stale(archive: str, project_root: Path) -> None:
+    path = project_root / archive
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packaged:
+        for name in packaged.namelist():
+            module = project_root / name
+            if module.suffix == ".py" and module.is_file() and module.read_bytes() != packaged.read(name):
+                raise ValueError(f"the archive {archive} holds another {name} than the project; run: make functions")
