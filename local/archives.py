@@ -1,4 +1,4 @@
-"""A packaged function carries copies of the modules here. A stale copy deploys well, and does what the code once said."""
+"""A packaged function carries copies of modules. A stale one deploys well, and does what the code once said."""
 
 import zipfile
 from collections.abc import Mapping
