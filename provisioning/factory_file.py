@@ -49,6 +49,17 @@ HardwareType = Annotated[
 ]
 
 
+KeyListFile = Annotated[
+    str,
+    matching(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*\.(txt|dat)",
+        longest=100,
+        rule="a list of keys is a file beside this one: .txt with a fingerprint a line, or .dat as badkeys has it",
+        way_out="write its name alone, such as refused-keys.txt",
+    ),
+]
+
+
 class Reach(StrEnum):
     """Which names an authority may sign, for whoever verifies (RFC 5280, name constraints)."""
 
@@ -180,6 +191,8 @@ class FactoryFile(Frozen):
     models: dict[Label, Model]
     gateway: Gateway | None = None
     """Absent where no device may be redirected to a gateway on a desk."""
+    refused_keys: tuple[KeyListFile, ...] = Field(default=(), strict=False)
+    """Lists of keys that are never certified (`provisioning.refused_keys`)."""
 
     def signer(self, name: str) -> Authority | Station:
         """What stands of an authority or a station."""

@@ -6,11 +6,8 @@ from provisioning.errors import RefusedError
 from provisioning.factory_file import Lease
 
 
-def check_lease(station: str, lease: Lease, *, now: datetime, issued: int, wanted: int = 1) -> None:
-    """Refuse to sign `wanted` more certificates outside the lease's days and hours, or beyond its count.
-
-    `issued`: how many the ledger has prepared with this station's key so far.
-    """
+def check_lease(station: str, lease: Lease, *, now: datetime) -> None:
+    """Refuse to sign outside the lease's days and hours."""
     begins, ends = lease_period(lease)
     now = now.astimezone(UTC)
     if not begins <= now <= ends:
@@ -23,11 +20,19 @@ def check_lease(station: str, lease: Lease, *, now: datetime, issued: int, wante
             f"station {station}: signs from {lease.from_hour} to {lease.to_hour} o'clock UTC, and it is "
             f"{now:%H:%M}; wait, or change the hours in the factory file"
         )
-    if issued + wanted > lease.certificates:
-        raise RefusedError(
-            f"station {station}: may sign {lease.certificates} certificates and has signed {issued}, so {wanted} more "
-            f"are too many; renew its lease"
-        )
+
+
+def left_of(lease: Lease, issued: int) -> int:
+    """How many more a lease gives to a station whose ledger has prepared `issued` with its key."""
+    return max(lease.certificates - issued, 0)
+
+
+def used_up(station: str, lease: Lease) -> RefusedError:
+    """What is said to who asks for more than a lease gives."""
+    return RefusedError(
+        f"station {station}: may sign {lease.certificates} certificates and has signed them; renew its lease (a new "
+        f"name and a new key), or let another one sign"
+    )
 
 
 def lease_period(lease: Lease) -> tuple[datetime, datetime]:

@@ -56,12 +56,13 @@ class Request:
         return cls(device=device, model=model, authority=authority, key_type=key_type, spki=spki)
 
     @staticmethod
-    def check_form(pem: bytes, *, device: DeviceId, key_type: KeyType) -> None:
+    def check_form(pem: bytes, *, device: DeviceId, key_type: KeyType) -> bytes:
         """Everything about a CSR but the proof of possession, which costs more than the rest; `RefusedError` says why.
 
-        For a whole file, before its first row is issued.
+        For a whole file, before its first row is issued. Returns the key in DER.
         """
-        _parsed(pem, device, key_type)
+        _, _, spki = _parsed(pem, device, key_type)
+        return spki
 
     @classmethod
     def of_key(cls, key: PublicKey, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:

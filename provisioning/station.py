@@ -26,6 +26,7 @@ from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
 from provisioning.issue import issue
 from provisioning.issue_many import Wanted, issue_many
+from provisioning.lease import used_up
 from provisioning.ledger.kept import KeptLedger
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Reason
@@ -33,10 +34,11 @@ from provisioning.ledger.rows import identity_of, latest_of
 from provisioning.open_signer import open_signer
 from provisioning.order import Order
 from provisioning.read_factory import factory_of
+from provisioning.refused_keys import RefusedKeys, read_refused_keys
 from provisioning.request import Request
 from provisioning.serials import serials_of
 from provisioning.signer import Signer
-from provisioning.stations.right import check_leased, check_not_withdrawn, signing
+from provisioning.stations.right import check_leased, check_not_withdrawn, leased, signing
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
 from stacks.environment import GATEWAY_AUTHORITY, CaCertificate, Environment
 from stacks.load import AUTHORITIES, find_ca_certificates
@@ -72,6 +74,8 @@ class Station:
     outputs_path: Path | None
     certificates: Mapping[str, CaCertificate]
     trust_anchors: bytes
+    refused_keys: RefusedKeys
+    """Keys that are never certified, of the lists that the factory file names."""
     clock: Callable[[], datetime]
     ask: Callable[[str], str]
     """Gives the HSM's PIN, once, where no file has it."""
@@ -111,6 +115,7 @@ class Station:
             outputs_path=outputs_path,
             certificates=certificates,
             trust_anchors=anchors,
+            refused_keys=read_refused_keys(plan, profiles),
             clock=clock,
             ask=ask,
         )
@@ -125,6 +130,11 @@ class Station:
             authority=authority,
             is_key_generated=is_key_generated,
         )
+
+    def check_form(self, order: Order, csr: bytes) -> None:
+        """Everything about a device's CSR (PEM) but the proof of possession; `RefusedError` says why not."""
+        spki = Request.check_form(csr, device=order.device, key_type=order.profile.key_type)
+        self.refused_keys.check(spki)
 
     def request(self, order: Order, csr: bytes) -> Request:
         """The request in a device's CSR (PEM), checked."""
@@ -160,6 +170,7 @@ class Station:
         `hand_over` puts the bundle where it belongs; only then the ledger says that it was delivered. Without it,
         the answer is the delivery: whoever did not get it asks again.
         """
+        self.refused_keys.check(request.spki)
         authority = self.authority(order.authority)
         with self._ledger() as ledger:
             known = ledger.find(request.device, request.key_hash, model=request.model, authority=request.authority)
@@ -186,15 +197,34 @@ class Station:
         Handing them over and `deliver_all` are the caller's.
         """
         authority = self.authority(signer)
-        new = sum(_is_new(each.request, ledger) for each in wanted) if signer in self.plan.stations else len(wanted)
-        with signing(self.plan, signer, ledger, self.factory, wanted=new, now=self.clock()):
-            return issue_many(
-                wanted,
-                authority,
-                ledger,
-                clock=self.clock,
-                new_serial=serials_of(self.plan.signer(signer).serials),
+        with leased(self.plan, signer, ledger, self.factory, now=self.clock()) as left:
+            refused = self._refused(signer, wanted, ledger, left)
+            given = iter(
+                issue_many(
+                    [each for each, why in zip(wanted, refused, strict=True) if why is None],
+                    authority,
+                    ledger,
+                    clock=self.clock,
+                    new_serial=serials_of(self.plan.signer(signer).serials),
+                )
             )
+            return [next(given) if why is None else why for why in refused]
+
+    def _refused(
+        self, signer: str, wanted: Sequence[Wanted], ledger: Ledger, left: int | None
+    ) -> list[RefusedError | None]:
+        """Why each is refused before it is drafted: its key stands in a list, or the lease has no more to give."""
+        refused: list[RefusedError | None] = []
+        for each in wanted:
+            found = self.refused_keys.refusal(each.request.spki)
+            why = None if found is None else RefusedError(found)
+            if why is None and left is not None and _is_new(each.request, ledger):
+                if left == 0:
+                    why = used_up(signer, self.plan.stations[signer].lease)
+                else:
+                    left -= 1
+            refused.append(why)
+        return refused
 
     def find(self, device: DeviceId) -> Identity | None:
         """The identity the device was given last; None if it has none that is signed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from provisioning.bulk.table import AUTHORITY, CSR, CSR_FILE, DEVICE, MODEL, Problem, Row
 from provisioning.errors import RefusedError
 from provisioning.order import Order
-from provisioning.request import MAX_CSR_BYTES, Request
+from provisioning.request import MAX_CSR_BYTES
 from provisioning.station import Station
 
 _BASE64 = frozenset(string.ascii_letters + string.digits + "+/=")
@@ -68,7 +68,7 @@ def check(row: Row, defaults: Defaults, station: Station, folder: Path) -> Probl
     try:
         found = asked(row, defaults, station, folder)
         if found.csr is not None:
-            Request.check_form(found.csr, device=found.order.device, key_type=found.order.profile.key_type)
+            station.check_form(found.order, found.csr)
     except RowError as error:
         return Problem(row.line, error.column, error.text)
     except RefusedError as error:

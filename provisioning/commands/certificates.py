@@ -17,6 +17,7 @@ from provisioning.commands.telling import REFUSED, errors_told, tell_rows
 from provisioning.errors import RefusedError, StationError
 from provisioning.factory_file import FactoryFile
 from provisioning.read_factory import factory_of
+from provisioning.refused_keys import RefusedKeys, read_refused_keys, spki_of
 from stacks.load import AUTHORITIES
 
 commands = typer.Typer(help="Certificates that somebody else made for us.", no_args_is_help=True)
@@ -41,11 +42,12 @@ def check(
     """Tell everything that is wrong with each certificate, by the rules of what we make ourselves; changes nothing."""
     with errors_told():
         plan, environment = factory_of(stack, profiles)
+        refused_keys = read_refused_keys(plan, profiles)
         issuer = _issuer(authority, authorities or AUTHORITIES / stack)
         rows = [
             {"file": str(file), "result": reason}
             for file in files
-            for reason in _judged(file, issuer, plan, model=model, domain=environment.domain) or ["good"]
+            for reason in _judged(file, issuer, plan, refused_keys, model=model, domain=environment.domain) or ["good"]
         ]
     tell_rows("certificates", rows, as_json=as_json)
     if any(row["result"] != "good" for row in rows):
@@ -59,7 +61,15 @@ def _issuer(name: str, folder: Path) -> x509.Certificate:
     return found
 
 
-def _judged(file: Path, issuer: x509.Certificate, plan: FactoryFile, *, model: str, domain: str) -> list[str]:
+def _judged(
+    file: Path,
+    issuer: x509.Certificate,
+    plan: FactoryFile,
+    refused_keys: RefusedKeys,
+    *,
+    model: str,
+    domain: str,
+) -> list[str]:
     profile = plan.models.get(model)
     if profile is None:
         raise RefusedError(f"--model: factory {plan.environment} makes no model {model!r}")
@@ -76,4 +86,5 @@ def _judged(file: Path, issuer: x509.Certificate, plan: FactoryFile, *, model: s
         return [f"its subject's common name: {error}"]
     host_name = device_hostname(device, domain) if profile.alternative_name is NameKind.HOST_NAME else None
     expected = Expected(name=device, key_type=profile.key_type, host_name=host_name)
-    return list(objections(certificate, issuer, expected, now=now()))
+    refusal = refused_keys.refusal(spki_of(certificate))
+    return [*objections(certificate, issuer, expected, now=now()), *([] if refusal is None else [refusal])]

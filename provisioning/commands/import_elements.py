@@ -10,11 +10,13 @@ from cryptography import x509
 from rich.console import Console
 from rich.progress import Progress
 
-from provisioning.commands.options import AsJson, Authorities, Factory, Stack, now
+from provisioning.commands.options import AsJson, Authorities, Factory, Profiles, Stack, now
 from provisioning.commands.telling import REFUSED, errors_told, tell_error, tell_rows
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.schema import LEDGER_FILE
+from provisioning.read_factory import factory_of
+from provisioning.refused_keys import read_refused_keys
 from provisioning.secure_elements.element import Defect, Element
 from provisioning.secure_elements.espressif import read_espressif
 from provisioning.secure_elements.infineon import SerialFrom, Slot, read_infineon
@@ -22,7 +24,7 @@ from provisioning.secure_elements.microchip import ManifestSigners, read_microch
 from provisioning.secure_elements.plan import SERIAL, Acceptable, Terms, check
 from provisioning.secure_elements.taking_in import Known, Place, places, take_in
 from stacks.environment import AuthorityKey, Environment, KeyStorage
-from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
+from stacks.load import AUTHORITIES, find_ca_certificates
 
 SHOWN_DEFECTS = 50
 """More than a person mends by hand; the rest is counted."""
@@ -51,17 +53,19 @@ def import_elements(
     ] = None,
     slot: Annotated[Slot, typer.Option(help="infineon: which certificate of the chip.")] = Slot.E0E0,
     serial_from: Annotated[SerialFrom, typer.Option(help="infineon: what names a chip.")] = SerialFrom.COMMON_NAME,
+    profiles: Profiles = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; otherwise this only says what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check FILE whole; with --apply, its elements become identities for `sync` to upload. A rerun is harmless."""
     with errors_told():
-        environment = load_environment(stack, today=None)
+        plan, environment = factory_of(stack, profiles)
         terms = Terms(
             model=_checked_model(environment, model),
             device_id=_checked_template(device_id),
             authorities=_vendors(environment, authority, authorities or AUTHORITIES / stack),
             now=now(),
+            refused_keys=read_refused_keys(plan, profiles),
         )
         checked = check(_read(file, kind, manifest_signer, slot, serial_from), terms)
         standing, refused = _standing(checked.acceptable, factory, stack, model)

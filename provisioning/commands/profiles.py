@@ -10,6 +10,7 @@ from provisioning.commands.options import AsJson, Profiles, Stack
 from provisioning.commands.telling import REFUSED, errors_told, tell_error, tell_rows
 from provisioning.factory_file import Authority, FactoryFile, Gateway, Model, Reach, Root, Station
 from provisioning.read_factory import available_factories, factory_of, factory_path, read_factory
+from provisioning.refused_keys import RefusedKeys, read_refused_keys
 from stacks.errors import Problem, StackError
 
 commands = typer.Typer(help="The factory files: what each environment may make.", no_args_is_help=True)
@@ -29,13 +30,14 @@ def check(
     for path in paths:
         try:
             factory, _ = read_factory(path)
+            refused_keys = read_refused_keys(factory, path)
         except StackError as error:
             problems += error.problems
             if not as_json:
                 tell_error(error)
             rows.append({"file": str(path.name), "result": f"{len(error.problems)} to correct"})
         else:
-            rows.append({"file": str(path.name), "result": _counted(factory)})
+            rows.append({"file": str(path.name), "result": _counted(factory, refused_keys)})
     if as_json:
         tell_rows("problems", [_as_text(asdict(problem)) for problem in problems], as_json=True)
     else:
@@ -68,6 +70,9 @@ def _profiles(factory: FactoryFile) -> list[dict[str, str]]:
         lines = ", ".join(line for line, each in factory.lines.items() if name in each.models)
         named = [] if model.alternative_name is NameKind.NONE else [f"has its {model.alternative_name} name"]
         rows.append(_row("model", name, model, "; ".join((f"made on {lines}", *named))))
+    if factory.refused_keys:
+        never = f"never certifies a key of {', '.join(factory.refused_keys)}"
+        rows.append({**dict.fromkeys(rows[0], ""), "profile": "refused keys", "limits": never})
     return rows
 
 
@@ -94,10 +99,11 @@ def _lease(station: Station) -> str:
     )
 
 
-def _counted(factory: FactoryFile) -> str:
+def _counted(factory: FactoryFile, refused_keys: RefusedKeys) -> str:
+    listed = "".join(f", never certified: {len(each):,} of {each.name}" for each in refused_keys.lists)
     return (
         f"in order: {len(factory.authorities)} authorities, {len(factory.lines)} lines, "
-        f"{len(factory.stations)} stations, {len(factory.models)} models"
+        f"{len(factory.stations)} stations, {len(factory.models)} models{listed}"
     )
 
 

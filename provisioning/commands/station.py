@@ -25,6 +25,7 @@ from provisioning.open_signer import key_label
 from provisioning.passphrase import kept_passphrase
 from provisioning.pkcs11_signer import make_or_find_key
 from provisioning.read_factory import factory_of
+from provisioning.refused_keys import read_refused_keys
 from provisioning.serials import serials_of
 from provisioning.signer import Signer
 from provisioning.stations.certify import Desk, certify_station
@@ -82,7 +83,8 @@ def certify(
             pem = csr.read_bytes()
         except OSError as error:
             raise RefusedError(f"--csr: {csr} cannot be read ({error.strerror}); give the station's request") from error
-        key = check_request(pem, name, station, plan)
+        refused_keys = read_refused_keys(plan, profiles)
+        key = check_request(pem, name, station, plan, refused_keys)
         folder = authorities or AUTHORITIES / stack
         issuer = plan.issuer_of(name)
         certificates = find_ca_certificates(environment, folder, today=now().date())

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives import hashes
 
 from protocol.device_id import DeviceId, InvalidDeviceIdError, parse_device_id
 from provisioning.ledger.records import Intent
+from provisioning.refused_keys import RefusedKeys, spki_of
 from provisioning.secure_elements.check import authority_of
 from provisioning.secure_elements.element import Defect, Element
 
@@ -28,6 +28,8 @@ class Terms:
     authorities: Mapping[str, x509.Certificate]
     """The vendor's, by their names in the stack."""
     now: datetime
+    refused_keys: RefusedKeys
+    """Keys that are never certified, and never taken in either."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +93,14 @@ def _acceptable(element: Element, terms: Terms) -> Acceptable:
         device = parse_device_id(terms.device_id.replace(SERIAL, element.serial))
     except InvalidDeviceIdError as error:
         raise ValueError(f"{error} (from --device-id)") from error
-    spki = element.certificate.public_key().public_bytes(Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    spki = spki_of(element.certificate)
+    authority = authority_of(element.certificate, terms.authorities, terms.now)
+    if (refusal := terms.refused_keys.refusal(spki)) is not None:
+        raise ValueError(refusal)
     return Acceptable(
         element=element,
         device=device,
-        authority=authority_of(element.certificate, terms.authorities, terms.now),
+        authority=authority,
         key_hash=hashlib.sha256(spki).hexdigest(),
     )
 

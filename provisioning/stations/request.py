@@ -4,13 +4,15 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from provisioning.algorithm import KeyType, PublicKey
+from provisioning.algorithm import KeyType, PublicKey, public_key_der
 from provisioning.certify import signed
 from provisioning.der import INTEGER, element, sequence
 from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile, Station
 from provisioning.profile import authority_name
+from provisioning.refused_keys import RefusedKeys
 from provisioning.signer import Signer
+from provisioning.weak_keys import weakness
 
 MAX_CSR_BYTES = 16_384
 """A request with an RSA key has 1,000; more is no request."""
@@ -26,7 +28,7 @@ def make_request(name: x509.Name, signer: Signer) -> bytes:
     return x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
 
 
-def check_request(pem: bytes, name: str, station: Station, plan: FactoryFile) -> PublicKey:
+def check_request(pem: bytes, name: str, station: Station, plan: FactoryFile, refused_keys: RefusedKeys) -> PublicKey:
     """The key that the station has proven to have; `RefusedError` says which rule the request breaks."""
     place = f"station {name}"
     if len(pem) > MAX_CSR_BYTES:
@@ -49,6 +51,10 @@ def check_request(pem: bytes, name: str, station: Station, plan: FactoryFile) ->
             f"{place}: its key is {found or 'of another type'}, and the factory file says {station.algorithm}; make "
             f"the request anew"
         )
+    spki = public_key_der(public_key)
+    if (weak := weakness(public_key, spki)) is not None:
+        raise RefusedError(f"{place}: its key is weak: it has {weak}; look at what made the key, and make another")
+    refused_keys.check(spki)
     return public_key
 
 

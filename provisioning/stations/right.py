@@ -17,7 +17,7 @@ from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import PUBLIC
 from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile, Station
-from provisioning.lease import check_lease, lease_period
+from provisioning.lease import check_lease, lease_period, left_of, used_up
 from provisioning.ledger.ledger import Ledger
 
 
@@ -27,17 +27,29 @@ def signing(
 ) -> Iterator[None]:
     """The right of `signer`, an authority or a station, to sign `wanted` more, held while they are reserved.
 
-    `RefusedError` says why there is none.
+    `RefusedError` says why there is none, or not so many.
+    """
+    with leased(plan, signer, ledger, factory, now=now) as left:
+        if left is not None and left < wanted:
+            raise used_up(signer, plan.stations[signer].lease)
+        yield
+
+
+@contextmanager
+def leased(plan: FactoryFile, signer: str, ledger: Ledger, factory: Path, *, now: datetime) -> Iterator[int | None]:
+    """How many more `signer` may sign, held while they are reserved; None for an authority, which has no lease.
+
+    `RefusedError` outside the lease's days and hours.
     """
     station = plan.stations.get(signer)
     if station is None:
-        yield
+        yield None
         return
     descriptor = os.open(factory / f"{signer}.lock", os.O_RDWR | os.O_CREAT, PUBLIC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        check_lease(signer, station.lease, now=now, issued=issued_by(ledger, signer), wanted=wanted)
-        yield
+        check_lease(signer, station.lease, now=now)
+        yield left_of(station.lease, issued_by(ledger, signer))
     finally:
         os.close(descriptor)
 

@@ -90,6 +90,12 @@ REFUSED = [
     ("authorities.line-a.serials", "0102030405", "'0102030405' is no beginning of serial numbers"),
     ("authorities.line-a.serials", "80", "'80' makes serial numbers that are negative or short; begin with 01 to 7f"),
     ("authorities.line-a.serials", "00ff", "makes serial numbers that are negative or short"),
+    (
+        "refused_keys",
+        ["../lost.txt"],
+        "refused_keys[0]: '../lost.txt' is not allowed here: a list of keys is a file beside",
+    ),
+    ("refused_keys", ["lost.csv"], "refused_keys[0]: 'lost.csv' is not allowed here"),
     ("authorities.Line_C", LINE_A, "authorities.Line_C"),
     ("authorities.line-c", LINE_A, "authorities.line-c: no line issues with this authority; name it in a line"),
     ("authorities.gateway", LINE_A, "authorities.gateway: gateway signs no devices; describe it under `gateway`"),

@@ -1,10 +1,13 @@
 """What a certificate request may say, and what happens to one that says more."""
 
 import base64
+import random
 import subprocess
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
+import gmpy2
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 from protocol.device_id import DeviceId
 from provisioning.algorithm import KeyType, public_key_der
 from provisioning.errors import RefusedError
-from provisioning.request import MAX_CSR_BYTES, Request
+from provisioning.request import MAX_CSR_BYTES, Request, check_key
 from provisioning.trust_anchors import amazon_trust_anchors
 from tests.provisioning import weak
 from tests.provisioning.factory import Factory
@@ -104,6 +107,52 @@ def test_a_request_that_breaks_a_rule_is_refused_by_name(case: str) -> None:
 def test_an_rsa_key_that_an_attack_is_known_for_is_refused(make: Callable[[], RSAPrivateKey], reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
         read(csr(make()), KeyType.RSA_2048)
+
+
+SOLID = int.from_bytes(random.Random(2).randbytes(256)) | 1 << 2047  # noqa: S311  # the same number every time
+STUCK = SOLID & ~((1 << 512) - (1 << 64)) | int.from_bytes(b"\xa7" * 56) << 64
+GAPS = (1 << 2047) | sum(1 << place for place in range(64, 2000, 128))
+ONES = (1 << 2048) - (1 << 1100) + 1
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (STUCK, "an octet that repeats itself"),
+        (GAPS, "long runs of zeros"),
+        (ONES, "(an octet that repeats itself|far too many ones or zeros)"),
+    ],
+)
+def test_a_modulus_that_chance_does_not_give_is_refused(number: int, reason: str) -> None:
+    assert check_key(weak.modulus(SOLID), KeyType.RSA_2048), "the same with bits of chance is taken"
+    with pytest.raises(RefusedError, match=reason):
+        check_key(weak.modulus(number), KeyType.RSA_2048)
+
+
+def test_a_prime_that_others_have_too_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    public = rsa_key(2048)
+    monkeypatch.setitem(badkeys_primes(), 2048, gmpy2.mpz(public.private_numbers().p))
+    with pytest.raises(RefusedError, match="a prime that a weak generator gave to others too"):
+        check_key(public.public_key(), KeyType.RSA_2048)
+
+
+def badkeys_primes() -> dict[int, gmpy2.mpz]:
+    """What badkeys knows of primes that many keys share, by the size of the key."""
+    known = import_module("badkeys.rsakeys.sharedprimes")._moduli
+    assert isinstance(known, dict)
+    return known
+
+
+@pytest.mark.parametrize(
+    ("number", "curve", "source"),
+    [
+        (0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721, ec.SECP256R1(), "RFC 6979, A.2.5"),
+        (0xE6CB5BDD80AA45AE9C95E8C15476679FFEC953C16851E711E743939589C64FC1, ec.SECP256R1(), "RFC 9500, 2.3"),
+    ],
+)
+def test_a_key_that_a_standard_prints_is_refused(number: int, curve: ec.EllipticCurve, source: str) -> None:
+    with pytest.raises(RefusedError, match=f"a private key that everybody can read, in {source}"):
+        read(csr(weak.ec_key(number, curve)))
 
 
 @pytest.mark.judge

@@ -19,6 +19,7 @@ from functions.certificate import read_certificate
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.uploads import pending
+from provisioning.refused_keys import RefusedKeys
 from provisioning.secure_elements.element import Defect
 from provisioning.secure_elements.espressif import read_espressif
 from provisioning.secure_elements.infineon import SerialFrom, Slot, read_infineon
@@ -34,7 +35,13 @@ VENDOR = Vendor()
 STRANGER = Vendor("Somebody Else")
 SERIALS = ("0123f2408ea1fcf201", "01237fa064679e6a01")
 MACS = ("4BA2BB8764BD", "E5B314DA749D")
-TERMS = Terms(model="fl100", device_id="{serial}", authorities={"elements": VENDOR.signer}, now=NOW)
+TERMS = Terms(
+    model="fl100",
+    device_id="{serial}",
+    authorities={"elements": VENDOR.signer},
+    now=NOW,
+    refused_keys=RefusedKeys(),
+)
 
 
 def microchip(data: bytes) -> Checked:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import provisioning.stations.certify as certifying
 from protocol.device_id import DeviceId
+from provisioning.bulk import batch as bulk_batch
+from provisioning.bulk import table
+from provisioning.bulk.folder import Folder
+from provisioning.bulk.rows import Defaults
 from provisioning.crl.withdrawn import Withdrawn, withdraw
 from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile
@@ -21,10 +26,14 @@ from provisioning.file_signer import FileSigner
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Intent, Reason
 from provisioning.read_factory import parse_factory
+from provisioning.refused_keys import RefusedKeys
+from provisioning.station import Station
 from provisioning.stations.request import check_request, make_request, station_name
 from provisioning.stations.right import issued_by, signing
 from stacks.document import read_document
+from stacks.load import load_environment
 from stacks.outputs import Outputs
+from tests.provisioning import batches, weak
 from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory, Finished, provisioning
 from tests.provisioning.requests import csr, name, p256
@@ -71,6 +80,13 @@ class Bench:
         self.file = self.home / "factory.yaml"
         self.file.write_text(plan_text(key=key, **lease), encoding="utf-8")
 
+    def add_station(self) -> None:
+        """A second one on the line, with a lease of its own: what a station with a new lease is."""
+        text = self.file.read_text(encoding="utf-8")
+        first = text[text.index("  bench-s-1:") :]
+        second = first.replace("bench-s-1:", "bench-s-2:").replace("Bench S 1", "Bench S 2").replace("5b", "5c")
+        self.file.write_text(text + second, encoding="utf-8")
+
     def call(
         self, *words: str | Path, factory: Path | None = None, variables: Mapping[str, str] | None = None
     ) -> Finished:
@@ -84,12 +100,12 @@ class Bench:
         out = ("--out", self.authorities)
         return provisioning("ceremony", self.file, "--factory", self.office.folder, *out, "--json")
 
-    def request(self) -> Finished:
-        return self.call("station", "request", "bench-s-1", "--out", self.home / "station.csr.pem")
+    def request(self, station: str = "bench-s-1") -> Finished:
+        return self.call("station", "request", station, "--out", self.home / "station.csr.pem")
 
-    def certify(self, request: Path | None = None) -> Finished:
+    def certify(self, request: Path | None = None, station: str = "bench-s-1") -> Finished:
         return self.call(
-            *("station", "certify", "bench-s-1", "--csr", request or self.home / "station.csr.pem"),
+            *("station", "certify", station, "--csr", request or self.home / "station.csr.pem"),
             *("--authorities", self.authorities),
             factory=self.office.folder,
         )
@@ -106,6 +122,12 @@ class Bench:
             *("--authorities", self.authorities, "--out", self.home / "devices" / device),
         )
 
+    def batch(self, file: Path, out: str, station: str = "bench-s-1") -> Finished:
+        return self.call(
+            *("batch", file, "--model", "fl100", "--authority", station, "--out", self.home / out),
+            *("--authorities", self.authorities),
+        )
+
     def chain(self, device: str) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates((self.home / "devices" / device / "device.chain.pem").read_bytes())
 
@@ -118,6 +140,7 @@ def bench(tmp_path: Path, token: SoftToken, monkeypatch: pytest.MonkeyPatch) -> 
         tmp_path / "stacks",
         line_s="key: file, common_name: Line S",
         bench_s_1="key: pkcs11, common_name: Bench S 1",
+        bench_s_2="key: pkcs11, common_name: Bench S 2",
     )
     made = Bench(tmp_path, token)
     held = made.ceremony()
@@ -239,6 +262,10 @@ def forged() -> bytes:
     return x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM)
 
 
+def station_subject() -> x509.Name:
+    return name(ORGANIZATION_NAME="Test Fleet", COMMON_NAME="Bench S 1")
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -247,12 +274,13 @@ def forged() -> bytes:
         (forged, "no proof that the station has it"),
         (lambda: csr(p256(), name(COMMON_NAME="Bench S 2")), "take the request of this station"),
         (lambda: csr(p256()), "take the request of this station"),
+        (lambda: csr(weak.ec_key(1), station_subject()), "its key is weak: it has"),
     ],
 )
 def test_a_bad_request_of_a_station_is_refused(make: Callable[[], bytes], reason: str, tmp_path: Path) -> None:
     plan = factory_plan(tmp_path)
     with pytest.raises(RefusedError, match=reason):
-        check_request(make(), "bench-s-1", plan.stations["bench-s-1"], plan)
+        check_request(make(), "bench-s-1", plan.stations["bench-s-1"], plan, RefusedKeys())
 
 
 def test_a_station_signs_no_more_than_its_lease_says_and_gives_again_what_it_gave(ready: Bench) -> None:
@@ -260,7 +288,7 @@ def test_a_station_signs_no_more_than_its_lease_says_and_gives_again_what_it_gav
         assert ready.issue(f"device{number}").code == 0
     refused = ready.issue("device3")
     assert refused.code == 2
-    assert "station bench-s-1: may sign 3 certificates and has signed 3" in refused.err
+    assert "station bench-s-1: may sign 3 certificates and has signed them; renew its lease" in refused.err
     assert "device3" not in ready.call("ledger", "list").out
     assert ready.issue("device0").code == 0, "the same order again is not another certificate"
 
@@ -316,6 +344,70 @@ def test_a_station_that_was_taken_back_signs_nothing(ready: Bench) -> None:
     assert refused.code == 2
     assert "bench-s-1: was taken back on" in refused.err
     assert ready.show().json["stations"][0]["standing"].startswith("taken back on")
+
+
+def order_of(bench: Bench, devices: int) -> Path:
+    rows = [{"device": f"device{number}", "csr": batches.request()} for number in range(devices)]
+    return batches.write(bench.home / "order.csv", rows)
+
+
+def test_a_lease_that_runs_out_in_a_batch_gives_the_other_rows_back_and_a_new_lease_ends_them(ready: Bench) -> None:
+    file = order_of(ready, 5)
+    told = ready.batch(file, "first")
+    assert (told.code, told.json["issued"], told.json["failed"]) == (2, 3, 2), told.err
+    came_back = batches.read(ready.home / "first" / "failed.csv")
+    assert [row["device"] for row in came_back] == ["device3", "device4"]
+    for row in came_back:
+        assert row["reason"].startswith("station bench-s-1: may sign 3 certificates and has signed them; renew its")
+    assert "device3" not in ready.call("ledger", "list").out, "what is refused is not reserved either"
+    again = ready.batch(file, "first")
+    assert (again.code, again.out) == (2, told.out), "the same lease gives no more"
+
+    ready.add_station()
+    for done in (ready.request("bench-s-2"), ready.certify(station="bench-s-2")):
+        assert done.code == 0, done.err
+    rest = ready.batch(ready.home / "first" / "failed.csv", "second", "bench-s-2")
+    assert (rest.code, rest.json["issued"]) == (0, 2), rest.err
+    issued = [row for out in ("first", "second") for row in batches.read(ready.home / out / "certificates.csv")]
+    assert [(row["device"], row["authority"]) for row in issued] == [
+        *((f"device{number}", "bench-s-1") for number in range(3)),
+        *((f"device{number}", "bench-s-2") for number in (3, 4)),
+    ]
+    for row in issued:
+        signer = x509.load_pem_x509_certificate((ready.authorities / f"{row['authority']}.pem").read_bytes())
+        batches.certificate(row).verify_directly_issued_by(signer)
+
+
+@dataclass(frozen=True)
+class Opener:
+    """How the processes of a batch open this bench's station, in the stack of its test."""
+
+    stacks: Path
+    factory: Path
+    authorities: Path
+    profiles: Path
+
+    def __call__(self) -> Station:
+        defaults = load_environment.__kwdefaults__
+        assert defaults is not None
+        defaults["directory"] = self.stacks
+        return Station.open(stack="dev", factory=self.factory, authorities=self.authorities, profiles=self.profiles)
+
+
+def test_processes_share_an_hsm_and_a_lease(ready: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 2)
+    monkeypatch.setattr(bulk_batch, "ALONE", 0)
+    found, problems = table.scan(order_of(ready, 7))
+    assert (len(found.parts), problems) == (4, [])
+    opener = Opener(ready.home / "stacks", ready.station, ready.authorities, ready.file)
+    batch = bulk_batch.Batch(
+        table=found, defaults=Defaults("fl100", "bench-s-1"), folder=Folder(ready.home / "out"), has_bundles=False
+    )
+    done = bulk_batch.issue_batch(batch, opener(), opener, jobs=2, progress=lambda rows: None)
+    assert (done.issued, done.failed) == (3, 4)
+    parts = sorted((ready.home / "out" / "parts").glob("*.certificates.csv"))
+    signed = [line.split(b",")[0] for part in parts for line in part.read_bytes().splitlines()]
+    assert len(set(signed)) == 3, "each of another device"
 
 
 def test_many_at_once_never_exceed_a_lease(tmp_path: Path) -> None:

@@ -56,3 +56,11 @@ def small_factor_key() -> rsa.RSAPrivateKey:
 def ec_key(number: int, curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
     """The key of a generator that gave `number` in place of chance."""
     return ec.derive_private_key(number, curve or ec.SECP256R1())
+
+
+def modulus(bits: int) -> rsa.RSAPublicKey:
+    """A public key whose modulus is the next number after `bits` without a small factor; it has no private half."""
+    number = bits | 1
+    while gmpy2.gcd(number, gmpy2.primorial(65537)) != 1:
+        number += 2
+    return rsa.RSAPublicNumbers(EXPONENT, number).public_key()
