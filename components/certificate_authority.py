@@ -116,6 +116,11 @@ def way_to_certificate(stack: str, authority: str, key: AuthorityKey) -> str:
     """How the certificate of an authority comes to be beside the stack file."""
     if key is AuthorityKey.VENDOR:
         return f"put the vendor's certificate into stacks/authorities/{stack}/{authority}.pem"
+    if key is AuthorityKey.PKCS11:
+        return (
+            f"a station, at its HSM: python -m provisioning station request {authority} --stack {stack} --factory "
+            f"factory --out {authority}.csr.pem, then as docs/signers.md says; an authority, at its HSM: the ceremony"
+        )
     return ceremony_command(stack)
 
 

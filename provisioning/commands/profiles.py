@@ -59,6 +59,8 @@ def _profiles(factory: FactoryFile) -> list[dict[str, str]]:
     for name, authority in factory.authorities.items():
         lines = ", ".join(factory.lines_of(name))
         limits = [f"signs {', '.join(factory.models_of(name))}", f"lines {lines}", *_serials(authority.serials)]
+        if below := [each for each in factory.stations if factory.issuer_of(each) == name]:
+            limits.append(f"stations {', '.join(below)}")
         if authority.name_constraints is not Reach.ANY:
             limits.append(str(authority.name_constraints))
         rows.append(_row("authority", name, authority, "; ".join(limits)))

@@ -12,6 +12,9 @@ from tests.e2e.world import World
 
 pytestmark = pytest.mark.cloud
 
+STATION = "tallinn-1"
+"""Not certified yet: the ceremony makes the authorities, and a station asks for its own certificate later."""
+
 
 def deliver(production: World, device: str) -> tuple[str, int]:
     """The cluster and epoch under which two batches of the device arrived, whole, gathered in a stream."""
@@ -39,8 +42,8 @@ def test_production_deploys_in_all_its_regions_and_its_outputs_are_what_the_tool
     assert len({cluster.region for cluster in outputs.clusters.values()}) == 3
     assert set(production.deployment.record.cells) >= {cluster.region for cluster in outputs.clusters.values()}
     for name, authority in outputs.authorities.items():
-        assert authority.key == "kms"
-        known = set() if name == GATEWAY_AUTHORITY else outputs.clusters.keys()
+        assert authority.key == ("pkcs11" if name == STATION else "kms")
+        known = set() if name in (GATEWAY_AUTHORITY, STATION) else outputs.clusters.keys()
         assert authority.ca_certificate_ids.keys() == known, "every cluster knows who signs devices, and nobody else"
 
 

@@ -34,9 +34,11 @@ def test_production_has_three_clusters_on_three_continents() -> None:
     assert {cluster.residency for cluster in clusters.values()} == set(Residency)
 
 
-def test_production_signs_with_kms_only_and_lets_the_factory_make_no_key() -> None:
+def test_production_signs_with_kms_and_the_hsm_of_a_station_and_lets_the_factory_make_no_key() -> None:
     production = committed("production")
-    assert {authority.key for authority in production.authorities.values()} == {AuthorityKey.KMS}
+    keys = {name: authority.key for name, authority in production.authorities.items()}
+    assert keys.pop("tallinn-1") is AuthorityKey.PKCS11
+    assert set(keys.values()) == {AuthorityKey.KMS}
     assert KeyStorage.FLASH not in {model.key_storage for model in production.models.values()}
     assert production.firmware.retention_mode == "COMPLIANCE"
 
