@@ -15,7 +15,7 @@ def check_lease(station: str, lease: Lease, *, now: datetime) -> None:
             f"station {station}: may sign from {lease.begins} to {lease.ends}, and it is {now:%Y-%m-%d %H:%M} UTC; "
             f"set its clock, or renew its lease"
         )
-    if not _is_open(lease, now.hour):
+    if not is_open(lease, now.hour):
         raise RefusedError(
             f"station {station}: signs from {lease.from_hour} to {lease.to_hour} o'clock UTC, and it is "
             f"{now:%H:%M}; wait, or change the hours in the factory file"
@@ -41,7 +41,8 @@ def lease_period(lease: Lease) -> tuple[datetime, datetime]:
     return begins, datetime.combine(lease.ends, time.min, UTC) + timedelta(days=1, seconds=-1)
 
 
-def _is_open(lease: Lease, hour: int) -> bool:
+def is_open(lease: Lease, hour: int) -> bool:
+    """Whether an hour of the day, UTC, is one of the lease's."""
     if lease.from_hour < lease.to_hour:
         return lease.from_hour <= hour < lease.to_hour
     return hour >= lease.from_hour or hour < lease.to_hour

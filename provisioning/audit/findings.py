@@ -26,6 +26,8 @@ class Kind(StrEnum):
     """A station's signature that does not hold, or counts other than those there."""
     STATION = "station"
     """A seal by a key that the auditor does not know."""
+    LEASE = "lease"
+    """A station that signed beyond its lease, or anybody whose own certificate did not allow it."""
     DOUBLE = "double"
     """A device with two identities that stand."""
     NOT_SIGNED = "never signed"

@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from provisioning.algorithm import PublicKey, public_key_der
 from provisioning.audit.findings import Finding, Kind
+from provisioning.audit.leases import Right, Tally, tally
 from provisioning.der import sequence
 from provisioning.ledger.chain import Head
 from provisioning.ledger.schema import ENTRIES, beginning
@@ -52,6 +53,8 @@ class Issuers:
     certificates: Mapping[str, x509.Certificate]
     vendors: frozenset[str]
     """Authorities whose certificates call a device by a name of their own."""
+    rights: Mapping[str, Right]
+    """What each may sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,8 @@ class Checked:
     findings: tuple[Finding, ...]
     unknown: frozenset[str]
     """Authorities without a certificate to verify with."""
+    tallies: Mapping[str, Tally]
+    """By signer, what it did against what it may."""
 
 
 def check_segment(
@@ -107,6 +112,7 @@ def check_segment(
         verified=verified,
         findings=tuple(findings),
         unknown=frozenset(unknown),
+        tallies=tally(rows["issuance"], issuers.rights),
     )
 
 

@@ -15,15 +15,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from provisioning.algorithm import PublicKey, public_key_der
-from provisioning.audit.audit import SAMPLED_SHARE, Question, Report, certificates_in
+from provisioning.audit.audit import SAMPLED_SHARE, SMALL_ENTRIES, Question, Report, certificates_in
 from provisioning.audit.audit import audit as audit_ledger
 from provisioning.audit.segment import Sample
-from provisioning.commands.options import AsJson, Factory, Stack, now
+from provisioning.commands.options import AsJson, Factory, Profiles, Stack, now
 from provisioning.commands.telling import FAILED, errors_told, tell, tell_error
 from provisioning.errors import RefusedError
 from provisioning.ledger.times import from_microseconds
+from provisioning.read_factory import factory_of
 from stacks.environment import AuthorityKey
-from stacks.load import AUTHORITIES, load_environment
+from stacks.load import AUTHORITIES
 
 _SHOWN = 100
 """Findings for people; --json has all."""
@@ -41,14 +42,18 @@ def audit(
         typer.Option(help="A station's public key or certificate (PEM) that you trust; once each. Default: any key."),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Verify the signature of every certificate, not of a random sample.")
+        bool,
+        typer.Option(
+            "--deep", help="Verify the signature of every certificate of a large ledger too, not of a random sample."
+        ),
     ] = False,
+    profiles: Profiles = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     as_json: AsJson = False,
 ) -> None:
     """Prove chain, seals, certificates and counts; exit 1 with every finding named. It only reads."""
     with errors_told():
-        environment = load_environment(stack, today=None)
+        plan, environment = factory_of(stack, profiles)
         share = 1 if deep else SAMPLED_SHARE
         question = Question(
             factory=factory,
@@ -60,6 +65,8 @@ def audit(
             stations=frozenset(_station_key(path) for path in station or ()),
             sample=Sample(share=share, offset=secrets.randbelow(share)),
             now=now(),
+            leases={name: each.lease for name, each in plan.stations.items()},
+            whole_up_to=SMALL_ENTRIES,
         )
         started = time.monotonic()
         with _progress() as progress:
@@ -68,17 +75,17 @@ def audit(
                 question, jobs=jobs, progress=lambda done, total: progress.update(bar, completed=done, total=total)
             )
         seconds = time.monotonic() - started
-    _tell(report, seconds, is_deep=deep, as_json=as_json)
+    _tell(report, seconds, as_json=as_json)
     if report.findings:
         raise typer.Exit(FAILED)
 
 
-def _tell(report: Report, seconds: float, *, is_deep: bool, as_json: bool) -> None:
+def _tell(report: Report, seconds: float, *, as_json: bool) -> None:
     if as_json:
         findings = [finding.as_json() for finding in report.findings]
-        typer.echo(json.dumps({**_facts(report, seconds, is_deep=is_deep), "findings": findings}))
+        typer.echo(json.dumps({**_facts(report, seconds), "findings": findings}))
         return
-    facts = _facts(report, seconds, is_deep=is_deep)
+    facts = _facts(report, seconds)
     tell({**facts, "stations": " ".join(sorted(map(_digest, report.sealed.stations)))}, as_json=False)
     for finding in report.findings[:_SHOWN]:
         tell_error(RefusedError(f"{finding.kind}: {finding.text}"))
@@ -86,7 +93,7 @@ def _tell(report: Report, seconds: float, *, is_deep: bool, as_json: bool) -> No
         tell_error(RefusedError(f"{len(report.findings)} findings in all; --json names every one"))
 
 
-def _facts(report: Report, seconds: float, *, is_deep: bool) -> dict[str, object]:
+def _facts(report: Report, seconds: float) -> dict[str, object]:
     last = report.sealed.last
     return {
         "identities": report.identities,
@@ -96,7 +103,7 @@ def _facts(report: Report, seconds: float, *, is_deep: bool) -> dict[str, object
         "sealed_until": None if last is None else from_microseconds(last.at).isoformat(),
         "stations": sorted(_digest(key) for key in report.sealed.stations),
         "unsealed_entries": report.unsealed,
-        "proven": "every entry, every certificate byte for byte, " + _signatures(report, is_deep=is_deep),
+        "proven": "every entry, every certificate byte for byte, " + _signatures(report),
         "verified_signatures": report.verified,
         "seconds": round(seconds, 2),
         "identities_per_second": round(report.identities / seconds) if seconds else 0,
@@ -104,8 +111,8 @@ def _facts(report: Report, seconds: float, *, is_deep: bool) -> dict[str, object
     }
 
 
-def _signatures(report: Report, *, is_deep: bool) -> str:
-    return "every signature" if is_deep else f"{report.verified} signatures drawn at random (--deep: all)"
+def _signatures(report: Report) -> str:
+    return "every signature" if report.is_deep else f"{report.verified} signatures drawn at random (--deep: all)"
 
 
 def _progress() -> Progress:

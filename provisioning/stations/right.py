@@ -70,16 +70,22 @@ def check_not_withdrawn(name: str, certificate: x509.Certificate, factory: Path)
 
 def check_leased(name: str, station: Station, certificate: x509.Certificate) -> None:
     """Refuse a lease in the factory file that is not the one in the station's certificate."""
-    begins, ends = lease_period(station.lease)
-    try:
-        period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod).value
-    except x509.ExtensionNotFound as error:
-        raise RefusedError(
-            f"station {name}: its certificate names no lease; certify it with `station certify`"
-        ) from error
-    stated = tuple(None if each is None else each.replace(tzinfo=UTC) for each in (period.not_before, period.not_after))
-    if stated != (begins, ends):
+    stated = leased_period(certificate)
+    if stated is None:
+        raise RefusedError(f"station {name}: its certificate names no lease; certify it with `station certify`")
+    if stated != lease_period(station.lease):
         raise RefusedError(
             f"station {name}: its certificate was leased from {stated[0]:%Y-%m-%d} to {stated[1]:%Y-%m-%d}, and the "
             f"factory file says {station.lease.begins} to {station.lease.ends}; a new lease is a new name and a new key"
         )
+
+
+def leased_period(certificate: x509.Certificate) -> tuple[datetime, datetime] | None:
+    """The first and the last second of the lease that stands in a station's certificate; None in any other's."""
+    try:
+        period = certificate.extensions.get_extension_for_class(x509.PrivateKeyUsagePeriod).value
+    except x509.ExtensionNotFound:
+        return None
+    if period.not_before is None or period.not_after is None:
+        return None
+    return period.not_before.replace(tzinfo=UTC), period.not_after.replace(tzinfo=UTC)

@@ -378,6 +378,23 @@ def test_a_lease_that_runs_out_in_a_batch_gives_the_other_rows_back_and_a_new_le
         batches.certificate(row).verify_directly_issued_by(signer)
 
 
+def test_an_audit_holds_a_station_to_its_lease(ready: Bench) -> None:
+    def audited() -> Finished:
+        return ready.call("audit", "--authorities", ready.authorities)
+
+    for number in range(3):
+        assert ready.issue(f"device{number}").code == 0
+    sound = audited()
+    assert (sound.code, sound.json["verified_signatures"]) == (0, 3), "a small ledger is verified whole, unasked"
+    assert "every signature" in sound.json["proven"]
+    ready.plan(certificates=2)
+    told = audited()
+    assert told.code == 1
+    assert [(each["kind"], each["text"]) for each in told.json["findings"]] == [
+        ("lease", "bench-s-1: prepared 3 certificates, and its lease gives 2")
+    ]
+
+
 @dataclass(frozen=True)
 class Opener:
     """How the processes of a batch open this bench's station, in the stack of its test."""
