@@ -1,4 +1,4 @@
-"""Who may ask: whoever can read the token's file, from this machine, with a request of a sane size.
+"""Who may ask: whoever can read the token's file, from this machine, with a request of a sane size, a few at a time.
 
 Loopback is open to every user of a machine and, through a browser, to every web page somebody opens there. The token
 in a file of mode 0600 keeps other users out, and so does its header with web pages; the check of the Host header
@@ -7,8 +7,8 @@ keeps names of strangers that resolve to 127.0.0.1 out (docs/adr/0017).
 
 import hmac
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -24,6 +24,10 @@ TOKEN_FILE = "station.token"  # noqa: S105  # a file name
 TOKEN_BYTES = 32
 MAX_BODY_BYTES = 128 * 1024
 """A request is read into memory: twice the longest CSR that is read (`provisioning.request.MAX_CSR_BYTES`)."""
+MAX_AT_ONCE = 64
+"""Requests at a time; a line has a handful of stations, and what comes beyond is told to ask again."""
+RETRY_SECONDS = 1
+"""After how long: an issuance takes some milliseconds, with a key in KMS some tens."""
 HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 OPEN_PATHS = frozenset({"/health"})
 """Says nothing but that the process lives."""
@@ -45,14 +49,22 @@ class _TooLargeError(Exception):
     """More came than is read."""
 
 
+@dataclass
+class _UnderWay:
+    """How many requests are. Only the server's own thread counts."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True)
 class Guard:
-    """In front of the application: host, token, size, in that order."""
+    """In front of the application: host, token, size, how many at a time, in that order."""
 
     application: ASGIApp
     token: str
     refused: Callable[[HTTPStatus], None]
     """Told of each request that is turned away."""
+    _under_way: _UnderWay = field(default_factory=_UnderWay)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or turn it away."""
@@ -63,6 +75,20 @@ class Guard:
         if (problem := self._turned_away(scope["path"], headers)) is not None:
             await self._answer(problem, scope, receive, send)
             return
+        if scope["path"] in OPEN_PATHS:
+            await self.application(scope, receive, send)
+            return
+        if self._under_way.count >= MAX_AT_ONCE:
+            await self._answer(_busy(), scope, receive, send)
+            return
+        self._under_way.count += 1
+        try:
+            await self._limited(scope, receive, send)
+        finally:
+            self._under_way.count -= 1
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The request to the application, of which no more is read than a request can be."""
         has_begun = False
         read = 0
 
@@ -103,10 +129,25 @@ class Guard:
 
     async def _answer(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
         self.refused(HTTPStatus(problem.status))
-        challenge = {"WWW-Authenticate": "Bearer"} if problem.status == HTTPStatus.UNAUTHORIZED else {}
+        headers = _HEADERS.get(HTTPStatus(problem.status), {})
         body = problem.model_dump_json()
-        response = Response(body, problem.status, headers=challenge, media_type=PROBLEM_TYPE)
+        response = Response(body, problem.status, headers=headers, media_type=PROBLEM_TYPE)
         await response(scope, receive, send)
+
+
+_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_SECONDS)},
+}
+
+
+def _busy() -> Problem:
+    return Problem.plain(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        f"{MAX_AT_ONCE} requests are under way already; nothing was done: ask again in {RETRY_SECONDS} s, and send "
+        f"fewer at a time",
+        kind="busy",
+    )
 
 
 def _too_large() -> Problem:

@@ -200,7 +200,8 @@ _EVERYWHERE = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "More than this API reads",
     HTTPStatus.MISDIRECTED_REQUEST: "Asked under another name than this machine's own",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The request is not one, or the factory does not make what it asks for",
-    HTTPStatus.SERVICE_UNAVAILABLE: "This station or the cloud cannot; the problem says who must act",
+    HTTPStatus.SERVICE_UNAVAILABLE: "This station or the cloud cannot, or too many ask at once (`/problems/busy`, with "
+    "`Retry-After`); the problem says who must act",
 }
 _SIGNING: dict[int | str, dict[str, Any]] = {409: _problem("It contradicts what the ledger holds")}
 _OF_A_DEVICE: dict[int | str, dict[str, Any]] = {404: _problem("This ledger has no identity of that device")}

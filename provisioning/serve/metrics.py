@@ -24,7 +24,7 @@ class Metrics:
         self.retired = Counter("flotilla_station_retired", "Identities ended through the API", registry=self._registry)
         self.turned_away = Counter(
             "flotilla_station_turned_away",
-            "Requests without a token, too large, or misdirected",
+            "Requests without a token, too large, misdirected, or too many at once",
             ["status"],
             registry=self._registry,
         )

@@ -12,8 +12,9 @@ from provisioning.station import Station
 
 STOP_SECONDS = 10
 """How long requests that are under way may take once the server was told to stop; signing takes well under one."""
-MAX_AT_ONCE = 64
-"""Requests at a time; a line has a handful of stations, and a flood is answered with 503."""
+MAX_CONNECTIONS = 512
+"""Half of the files a process may usually have open (RLIMIT_NOFILE, 1,024). Requests are limited in `serve.access`, in
+words; more connections than these are the server's to refuse, with a plain 503."""
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +37,7 @@ def run(station: Station, token: str, listener: socket.socket) -> None:
         station_api(station, token),
         log_level="warning",
         timeout_graceful_shutdown=STOP_SECONDS,
-        limit_concurrency=MAX_AT_ONCE,
+        limit_concurrency=MAX_CONNECTIONS,
         server_header=False,
     )
     _Server(config).run(sockets=[listener])

@@ -21,6 +21,7 @@ class Answered:
     status: int
     kind: str
     text: str
+    retry_after: str | None
 
     @property
     def json(self) -> Any:
@@ -51,7 +52,8 @@ class StationServer:
                 method, path, sent, {"Content-Type": "application/json", **authorization, **(headers or {})}
             )
             answer = connection.getresponse()
-            return Answered(answer.status, answer.headers.get_content_type(), answer.read().decode())
+            text = answer.read().decode()
+            return Answered(answer.status, answer.headers.get_content_type(), text, answer.headers["Retry-After"])
         finally:
             connection.close()
 

@@ -2,17 +2,20 @@
 
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from provisioning.serve.access import MAX_AT_ONCE
 from provisioning.serve.readiness import MIN_FREE_BYTES, checks
 from provisioning.station import Station
 from tests.provisioning.connected import BOTH_LINES, UNREACHABLE, Connected
@@ -110,6 +113,26 @@ def test_more_than_a_request_can_be_is_not_read(server: StationServer) -> None:
     assert (large.status, large.kind) == (413, "application/problem+json")
     chunked = server.ask("POST", "/v1/identities", b"", headers={"Content-Length": "-1"})
     assert chunked.status in (400, 413)
+
+
+def test_more_requests_than_a_line_has_are_told_to_ask_again(server: StationServer) -> None:
+    request = csr(p256())
+    begun = (
+        f"POST /v1/identities HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {server.token}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    )
+    with ExitStack() as held:
+        slow = [held.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(MAX_AT_ONCE)]
+        for each in slow:
+            each.sendall(begun.encode())
+        answers = iter(lambda: server.issue("device3", request), None)
+        busy = next(answer for answer in answers if answer.status not in (200, 201))
+        assert (busy.status, busy.kind, busy.json["type"]) == (503, "application/problem+json", "/problems/busy")
+        assert (busy.json["who"], busy.retry_after) == ("line", "1")
+        assert server.as_stranger().ask("GET", "/health").status == 200, "who watches over it still sees it"
+        assert server.as_stranger().ask("GET", "/ready").status == 401
+    again = next(answer for answer in answers if answer.status != busy.status)
+    assert again.status in (200, 201), "once they are gone"
 
 
 def test_what_is_not_there_is_said_as_a_problem(server: StationServer) -> None:
