@@ -47,6 +47,38 @@ def withdraw(client: "IoTClient", fingerprint: str) -> Withdrawal:
     return Withdrawal.ALREADY_REVOKED if was_revoked else Withdrawal.REVOKED
 
 
+def let_go(
+    client: "IoTClient", data: "IoTDataPlaneClient", fingerprint: str, device: DeviceId
+) -> tuple[Withdrawal, bool]:
+    """Revoke a registration and cut its session; what came of it, and whether there was a session to cut."""
+    withdrawal = withdraw(client, fingerprint)
+    return withdrawal, withdrawal is not Withdrawal.NEVER_REGISTERED and cut_session(data, device)
+
+
+class Deactivation(StrEnum):
+    """What taking an authority out came to."""
+
+    DEACTIVATED = "deactivated"
+    """No unknown certificate of it registers itself from now on. Those that are registered stay so."""
+    ALREADY_INACTIVE = "was inactive"
+    UNKNOWN = "not registered"
+
+
+def deactivate(client: "IoTClient", ca_certificate_id: str) -> Deactivation:
+    """Have AWS IoT register nobody by a CA certificate any more. The next deployment may remove it altogether."""
+    try:
+        answer = client.describe_ca_certificate(certificateId=ca_certificate_id)
+    except client.exceptions.ResourceNotFoundException:
+        return Deactivation.UNKNOWN
+    description = _present(answer, "certificateDescription")
+    if _present(description, "status") == "INACTIVE" and description.get("autoRegistrationStatus") == "DISABLE":
+        return Deactivation.ALREADY_INACTIVE
+    client.update_ca_certificate(
+        certificateId=ca_certificate_id, newStatus="INACTIVE", newAutoRegistrationStatus="DISABLE"
+    )
+    return Deactivation.DEACTIVATED
+
+
 def _present(answer: Any, name: str) -> Any:
     """What an answer must hold. A broken one is a success to the library, with nothing in it."""
     if name not in answer:

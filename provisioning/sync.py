@@ -16,7 +16,7 @@ from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
 from provisioning.ledger.uploads import count_pending, pending, remember
 from provisioning.manifest import MAX_ENTRIES, Manifest, Upload
-from provisioning.registration import Withdrawal, cut_session, withdraw
+from provisioning.registration import Withdrawal, let_go
 from provisioning.signed_entry import Voucher
 from stacks.outputs import ClusterOutputs
 
@@ -117,9 +117,8 @@ def _told(task: Task, identity: Identity, upload: Upload, iot: "IoTClient", clou
     withdrawal, was_cut = None, False
     if identity.is_revoked:
         with asking(f"cluster {task.cluster}, device {identity.device}"):
-            withdrawal = withdraw(iot, identity.fingerprint)
-            if withdrawal is not Withdrawal.NEVER_REGISTERED:
-                was_cut = cut_session(cloud.iot_data(task.outputs.region), identity.device)
+            data = cloud.iot_data(task.outputs.region)
+            withdrawal, was_cut = let_go(iot, data, identity.fingerprint, identity.device)
     return Told(
         cluster=task.cluster,
         device=identity.device,

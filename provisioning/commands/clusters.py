@@ -1,6 +1,7 @@
 """Carry out what clusters must be told, with progress, and tell people how each took it."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import typer
@@ -9,6 +10,7 @@ from provisioning.cloud import Cloud
 from provisioning.commands.options import now
 from provisioning.commands.progress import counted
 from provisioning.commands.telling import FAILED, RowTeller, tell_error
+from provisioning.ending.closing import Closed
 from provisioning.errors import CloudError
 from provisioning.ledger.ledger import Ledger
 from provisioning.manifest import Upload
@@ -29,12 +31,23 @@ class Ahead:
     quotas: Mapping[str, float]
 
 
+First = Callable[[Cloud], Iterator[Closed | Told | CloudError]]
+"""What is done in the clusters before the ledger's news are told."""
+
+
 def tell_clusters(
-    ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, *, as_json: bool, ahead: Ahead | None = None
+    ledger: Ledger,
+    tasks: tuple[Task, ...],
+    voucher: Voucher,
+    *,
+    as_json: bool,
+    first: First | None = None,
+    ahead: Ahead | None = None,
 ) -> None:
     """Do the tasks and show every identity's result; exits 1 when a cluster failed or differs."""
     errors: list[CloudError] = []
     differences = 0
+    cloud = Cloud.from_environment()
     total = sum(task.count for task in tasks) + sum(each.count for each in (ahead.planned if ahead else ()))
     with (
         counted("telling the clusters", total) as advance,
@@ -45,7 +58,9 @@ def tell_clusters(
             columns=("cluster", "device", "manifest", "certificate"),
         ) as teller,
     ):
-        for result in _results(ledger, tasks, voucher, ahead, errors):
+        before = iter(()) if first is None else first(cloud)
+        telling = itertools.chain(before, sync(tasks, ledger, cloud, voucher, clock=now))
+        for result in _results(telling, ledger, cloud, ahead, errors):
             teller.tell(_row(result))
             advance(1)
             if (difference := _difference(result)) is not None:
@@ -61,15 +76,18 @@ def tell_clusters(
 
 
 def _results(
-    ledger: Ledger, tasks: tuple[Task, ...], voucher: Voucher, ahead: Ahead | None, errors: list[CloudError]
-) -> Iterator[Told | Registered]:
+    told: Iterable[Closed | Told | CloudError],
+    ledger: Ledger,
+    cloud: Cloud,
+    ahead: Ahead | None,
+    errors: list[CloudError],
+) -> Iterator[Closed | Told | Registered]:
     """The manifests first, and registrations only when every manifest knows; errors are put aside."""
-    cloud = Cloud.from_environment()
-    for told in sync(tasks, ledger, cloud, voucher, clock=now):
-        if isinstance(told, CloudError):
-            errors.append(told)
+    for each in told:
+        if isinstance(each, CloudError):
+            errors.append(each)
         else:
-            yield told
+            yield each
     if ahead is None:
         return
     if errors:
@@ -82,14 +100,20 @@ def _results(
             yield registered
 
 
-def _row(result: Told | Registered) -> dict[str, str]:
+def _row(result: Closed | Told | Registered) -> dict[str, str]:
+    if isinstance(result, Closed):
+        certificate = f"authority {result.outcome}"
+        told = {"cluster": result.cluster, "device": "", "fingerprint": result.certificate_id}
+        return {**told, "manifest": "", "certificate": certificate}
     row = {"cluster": result.cluster, "device": result.device, "fingerprint": result.fingerprint}
     if isinstance(result, Registered):
         return {**row, "manifest": "", "certificate": result.enrolled.outcome}
     return {**row, "manifest": result.upload, "certificate": _certificate(result)}
 
 
-def _difference(result: Told | Registered) -> str | None:
+def _difference(result: Closed | Told | Registered) -> str | None:
+    if isinstance(result, Closed):
+        return None
     place = f"cluster {result.cluster}, device {result.device}"
     if isinstance(result, Registered):
         return f"{place}: {result.enrolled.detail}" if result.enrolled.outcome is Enrolment.DIFFERS else None

@@ -1,7 +1,5 @@
 """`python -m provisioning crl`: the next revocation list of an authority."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +9,7 @@ import typer
 from provisioning.authority import IssuingAuthority, read_certificate
 from provisioning.ceremony import ROOT_CERTIFICATE_FILE, ROOT_KEY_FILE
 from provisioning.commands.authorities import open_authority, typed
+from provisioning.commands.existing_ledger import existing_ledger
 from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Stack, now
 from provisioning.commands.telling import errors_told, tell
 from provisioning.crl.issue_list import DELTA_LIFETIME, FULL_LIFETIME, Planned, Wanted, issue_list, listed, plan_list
@@ -18,8 +17,6 @@ from provisioning.crl.shelf import CRL_FOLDER, Shelf
 from provisioning.errors import RefusedError
 from provisioning.file_signer import FileSigner
 from provisioning.key_file import read_authority_key
-from provisioning.ledger.ledger import Ledger
-from provisioning.ledger.schema import LEDGER_FILE
 from provisioning.passphrase import given_passphrase, read_kept_passphrase
 from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
 from stacks.rules.identity import DESK
@@ -59,7 +56,7 @@ def crl(
         wanted = Wanted(authority=authority, is_delta=delta, lifetime=days, delta_url=delta_url, now=now())
         _check_known(stack, authority)
         published = out or factory / CRL_FOLDER
-        with _ledger(factory, stack) as ledger:
+        with existing_ledger(factory, stack) as ledger:
             if not apply:
                 planned = plan_list(wanted, Shelf.seen(factory, authority), ledger, published)
                 count = sum(1 for _ in listed(planned, ledger, factory))
@@ -70,16 +67,6 @@ def crl(
                 planned = plan_list(wanted, shelf, ledger, published)
                 path, count = issue_list(planned, shelf, ledger, factory, signer=signer, out=published)
         _tell(planned, count, path, result="signed", as_json=as_json)
-
-
-@contextmanager
-def _ledger(factory: Path, stack: str) -> Iterator[Ledger | None]:
-    """The ledger; None where nothing was issued yet, which makes an empty list."""
-    if not (factory / LEDGER_FILE).exists():
-        yield None
-        return
-    with Ledger.open(factory, stack) as ledger:
-        yield ledger
 
 
 def _check_known(stack: str, authority: str) -> None:

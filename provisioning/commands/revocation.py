@@ -2,17 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography import x509
 
-from provisioning.authority import read_certificate
+from provisioning.cloud import Cloud
 from provisioning.commands.clusters import tell_clusters
-from provisioning.commands.crl import ROOT
+from provisioning.commands.existing_ledger import existing_ledger
 from provisioning.commands.options import (
     AsJson,
     Authorities,
@@ -25,15 +22,17 @@ from provisioning.commands.options import (
     outputs_of,
 )
 from provisioning.commands.progress import counted
-from provisioning.commands.telling import MOST_ROWS, errors_told, tell, tell_rows
+from provisioning.commands.revocation_telling import Place, following, tell_plan
+from provisioning.commands.telling import errors_told, tell
 from provisioning.crl.note import with_since
 from provisioning.crl.withdrawn import Withdrawn, withdraw
 from provisioning.ending.carry_out import end
+from provisioning.ending.closing import check_same_clusters, close, registrations
 from provisioning.ending.plan_file import MANY, PLAN_VERSION, Header, Row, read_plan, write_plan
-from provisioning.ending.plan_file import as_json as rows_of
 from provisioning.ending.selection import Standing, of_list, of_signer
+from provisioning.ending.signer import Why, withdrawal_of
+from provisioning.ending.unreported import Looked, look
 from provisioning.errors import RefusedError
-from provisioning.factory_file import FactoryFile
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Reason, Step
 from provisioning.read_factory import factory_of
@@ -63,35 +62,56 @@ def plan(
     issued_since: Annotated[
         str | None, typer.Option(help="With --authority: of what it signed, only from this moment on.")
     ] = None,
+    unreported: Annotated[
+        bool,
+        typer.Option("--unreported", help="With --authority and --outputs: what clusters list and no ledger here has."),
+    ] = False,
     since: Annotated[
         str | None, typer.Option(help="Since when the key is not to be trusted, such as 2026-11-20T08:00:00Z.")
     ] = None,
     note: Annotated[str, typer.Option(help="In your own words, for who reads the ledger later.")] = "",
     authorities: Authorities = None,
     profiles: Profiles = None,
+    outputs: OutputsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a plan: who would be taken back, and why. Nothing is changed."""
     with errors_told():
         if (file is None) == (authority is None):
             raise RefusedError(_ONE_OF)
-        if file is not None and (devices or issued_since is not None):
-            raise RefusedError("--devices and --issued-since go with --authority; a FILE names its devices")
+        if file is not None and (devices or unreported or issued_since is not None or outputs is not None):
+            raise RefusedError(
+                "--devices, --issued-since, --unreported and --outputs go with --authority; a FILE names its devices"
+            )
+        if unreported and outputs is None:
+            raise RefusedError("--unreported: only the clusters know; give --outputs too")
         untrusted_since = moment("--since", since)
-        signed: list[Standing] = []
+        from_moment = moment("--issued-since", issued_since)
+        shown: Sequence[Standing] = ()
+        looked = Looked((), 0)
+        clusters: dict[str, str] = {}
         signer: Withdrawn | None = None
-        with Ledger.open(factory, stack) as ledger:
-            if file is not None:
+        if file is not None:
+            with Ledger.open(factory, stack) as ledger:
                 found, ended = of_list(ledger, file)
-                words = f"{len(found)} devices of {file.name}, {len(ended)} had ended"
-            else:
-                name = str(authority)
-                asked = Asked(stack=stack, reason=reason, since=untrusted_since, note=note)
-                signer = _signer(name, asked, factory_of(stack, profiles)[0], authorities or AUTHORITIES / stack)
-                from_moment = moment("--issued-since", issued_since)
-                signed = list(of_signer(ledger, name, since=from_moment))
-                found = signed if devices or from_moment is not None else []
-                words = f"{name} itself, and {len(found)} of the {len(signed)} devices it signed that stand"
+            shown = found
+            words = f"{len(found)} devices of {file.name}, {len(ended)} had ended"
+        else:
+            name = str(authority)
+            why = Why(reason=reason, since=untrusted_since, note=note)
+            profile, _ = factory_of(stack, profiles)
+            signer = withdrawal_of(name, why, profile, authorities or AUTHORITIES / stack, now=now())
+            with existing_ledger(factory, stack) as kept:
+                shown = [] if kept is None else list(of_signer(kept, name, since=from_moment))
+                if outputs is not None:
+                    known = outputs_of(stack, outputs)
+                    clusters = registrations(name, known)
+                    looked = look(kept, name, known, Cloud.from_environment())
+            found = list(shown) if devices or from_moment is not None else []
+            words = f"{name} itself, and {len(found)} of the {len(shown)} devices it signed that stand"
+            if outputs is not None:
+                words += f"; {len(looked.unreported)} more stand in clusters and in no ledger here"
+        taken = looked.unreported if unreported or devices else ()
         header = Header(
             version=PLAN_VERSION,
             environment=stack,
@@ -101,9 +121,11 @@ def plan(
             note=with_since(note, untrusted_since),
             count=len(found),
             signer=signer,
+            clusters=clusters,
+            unreported=len(taken),
         )
-        write_plan(out, header, found)
-    _tell(header, found or signed, out, stack, factory, as_json=as_json)
+        write_plan(out, header, found, taken)
+    tell_plan(header, shown, looked, Place(out, stack, factory), as_json=as_json)
 
 
 @commands.command()
@@ -120,24 +142,36 @@ def apply(
 ) -> None:
     """Carry a plan out: the ledger first, then every cluster. Cut off, the same command goes on."""
     with errors_told():
-        header, rows = read_plan(file)
+        planned = read_plan(file)
+        header = planned.header
         _check(header, file, stack, yes_really)
-        clusters = None if outputs is None else outputs_of(stack, outputs).clusters
-        with Ledger.open(factory, stack) as ledger:
+        known = None if outputs is None else outputs_of(stack, outputs)
+        if known is None and header.clusters:
+            raise RefusedError(f"{file}: closes {header.signer and header.signer.name} in the clusters; give --outputs")
+        if known is not None:
+            check_same_clusters(header.clusters, known)
+        with Ledger.open(factory, stack, create=header.signer is not None) as ledger:
             withdrawn = _withdraw(header, factory)
-            results = _end(header, rows, ledger)
+            results = _end(header, planned.rows, ledger)
             told = {
                 **({} if withdrawn is None else {"signer": withdrawn}),
                 **{str(outcome): count for outcome, count in sorted(results.items())},
-                "clusters": "not told; the next sync tells them" if clusters is None else "told below",
-                "next": _following(header, stack, factory),
+                "clusters": "not told; the next sync tells them" if known is None else "told below",
+                **following(header, stack, factory),
             }
-            if clusters is None:
+            if known is None:
                 tell(told, as_json=as_json)
                 return
             if not as_json:
                 tell(told, as_json=False)
-            tell_clusters(ledger, plan_sync(ledger, clusters), station_voucher(factory), as_json=as_json)
+            voucher = station_voucher(factory)
+            tell_clusters(
+                ledger,
+                plan_sync(ledger, known.clusters),
+                voucher,
+                as_json=as_json,
+                first=lambda cloud: close(header.clusters, planned.unreported, known, cloud, voucher),
+            )
 
 
 def _end(header: Header, rows: Sequence[Row], ledger: Ledger) -> Counter[str]:
@@ -159,81 +193,10 @@ def _withdraw(header: Header, factory: Path) -> str | None:
 def _check(header: Header, file: Path, stack: str, yes_really: int | None) -> None:
     if header.environment != stack:
         raise RefusedError(f"{file}: is a plan for {header.environment}, not for {stack}; make one for {stack}")
-    if header.count > MANY and yes_really != header.count:
+    if header.total > MANY and yes_really != header.total:
         raise RefusedError(
-            f"{file}: takes {header.count} identities back, more than {MANY}; look at it, then add "
-            f"--yes-really {header.count}"
+            f"{file}: takes {header.total} identities back, more than {MANY}; look at it, then add "
+            f"--yes-really {header.total}"
         )
-    if header.count <= MANY and yes_really not in (None, header.count):
-        raise RefusedError(f"--yes-really: the plan takes {header.count} back, not {yes_really}; look at it again")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What holds for all that is taken back."""
-
-    stack: str
-    reason: Reason
-    since: datetime | None
-    note: str
-
-
-def _signer(name: str, asked: Asked, plan: FactoryFile, folder: Path) -> Withdrawn:
-    known = (*plan.authorities, *plan.stations)
-    if name not in known:
-        raise RefusedError(
-            f"--authority: factory {asked.stack} has no authority or station {name!r}; it has {', '.join(known)}"
-        )
-    certificate = _certificate(folder / f"{name}.pem")
-    return Withdrawn(
-        name=name,
-        issuer=plan.issuer_of(name),
-        serial=f"{certificate.serial_number:x}",
-        at=now(),
-        not_after=certificate.not_valid_after_utc,
-        reason=asked.reason,
-        since=asked.since,
-        note=asked.note,
-    )
-
-
-def _certificate(path: Path) -> x509.Certificate:
-    certificate = read_certificate(path)
-    if certificate is None:
-        raise RefusedError(f"{path}: is not there, so nobody knows its serial number; give --authorities")
-    return certificate
-
-
-def _following(header: Header, stack: str, factory: Path) -> str:
-    if header.signer is None:
-        return f"a new list of each authority: python -m provisioning crl --stack {stack} --authority NAME"
-    name, issuer = header.signer.name, header.signer.issuer
-    who = "the root" if issuer == ROOT else issuer
-    return (
-        f"remove stacks/authorities/{stack}/{name}.pem and deploy, so that no cluster knows {name}; then a new "
-        f"list of {who}: python -m provisioning crl --stack {stack} --authority {issuer} --factory {factory} --apply"
-    )
-
-
-def _tell(header: Header, shown: Sequence[Standing], out: Path, stack: str, factory: Path, *, as_json: bool) -> None:
-    following = f"python -m provisioning revocation apply {out} --stack {stack} --factory {factory}"
-    if header.count > MANY:
-        following += f" --yes-really {header.count}"
-    facts = {
-        "plan": str(out),
-        "selection": header.selection,
-        "reason": header.reason.value,
-        "identities": header.count,
-        "signer": "" if header.signer is None else header.signer.name,
-        "next": following,
-    }
-    if as_json:
-        tell({**facts, "devices": rows_of(shown)}, as_json=True)
-        return
-    columns = ("device", "model", "authority", "issued_at", "fingerprint")
-    tell_rows(
-        "signed by it" if header.signer else "devices", rows_of(shown[:MOST_ROWS]), as_json=False, columns=columns
-    )
-    if len(shown) > MOST_ROWS:
-        typer.echo(f"and {len(shown) - MOST_ROWS} more")
-    tell(facts, as_json=False)
+    if header.total <= MANY and yes_really not in (None, header.total):
+        raise RefusedError(f"--yes-really: the plan takes {header.total} back, not {yes_really}; look at it again")

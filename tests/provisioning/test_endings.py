@@ -152,7 +152,7 @@ def test_a_plan_that_was_touched_is_no_plan(factory: Factory) -> None:
         ("\n".join(whole[:-1]), "has 1 identities and was made with 2"),
         ("\n".join([whole[0], "{}", whole[2]]), "plan.jsonl:2: is no line of a plan"),
         ("", "plan.jsonl:1: is no line of a plan"),
-        (whole[0].replace('"version":1', '"version":2'), "is a plan of version 2"),
+        (whole[0].replace('"version":2', '"version":1'), "is a plan of version 1"),
         ("\n".join(whole).replace('"environment":"dev"', '"environment":"production"'), "is a plan for production"),
     ):
         path.write_text(text + "\n", encoding="utf-8")
