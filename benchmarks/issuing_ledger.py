@@ -8,6 +8,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ from provisioning.request import Request
 from provisioning.serials import serials_of
 
 PROCESSES = 2
-PARTS = 4
+PARTS = 8
 """Of a batch, for each process: a second or two of work."""
 ROUNDS = 3
 ALONE = 200
@@ -89,37 +90,52 @@ def results(clock: Clock, cpu: Clock = time.process_time) -> Iterator[Result]:
     authority = authority_of(ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC))
     line = Line(authority=authority, requests=[request_of(f"device{number}") for number in range(count)])
     line.from_requests(0)  # what is made once a process is made before the clock runs
-    limit = openssl_limit(cpu)
+    limits, runs = [], defaultdict[str, list[Run]](list)
+    asked = {"issue": line.from_requests, "generate": line.generated}
     with tempfile.TemporaryDirectory() as folder:
-        for name, ask, at_most, against in (
-            ("issue, ledger, 2 processes", line.from_requests, limit.of_requests, REQUEST_LIMIT),
-            ("generate, ledger, 2 processes", line.generated, limit.of_generated, GENERATED_LIMIT),
+        for _ in range(ROUNDS):
+            limits.append(openssl_limit(cpu))
+            for name, ask in asked.items():
+                runs[name].append(batch(line, Path(tempfile.mkdtemp(dir=folder)), ask))
+        # The best of each: what a busy machine takes away is taken from either side by chance.
+        limit = Limit(
+            signs=max(each.signs for each in limits),
+            verifies=max(each.verifies for each in limits),
+            generates=max(each.generates for each in limits),
+        )
+        for name, at_most, against in (
+            ("issue", limit.of_requests, REQUEST_LIMIT),
+            ("generate", limit.of_generated, GENERATED_LIMIT),
         ):
-            runs = [batch(line, Path(tempfile.mkdtemp(dir=folder)), ask) for _ in range(ROUNDS)]
-            both, of = PROCESSES * at_most, f"two cores of {against}"
-            yield compared(name, max(run.wall for run in runs), UNIT, limit=both, against=of)
-            processor = max(run.processor for run in runs)
-            yield compared(f"{name}, processor time", processor, UNIT, limit=both, against=of)
+            told, both, of = f"{name}, ledger, 2 processes", PROCESSES * at_most, f"two cores of {against}"
+            yield compared(told, max(run.wall for run in runs[name]), UNIT, limit=both, against=of)
+            processor = max(run.processor for run in runs[name])
+            yield compared(f"{told}, processor time", processor, UNIT, limit=both, against=of)
         yield _one_by_one(line, Path(tempfile.mkdtemp(dir=folder)), clock)
         yield _audited(line, Path(tempfile.mkdtemp(dir=folder)), limit, cpu)
 
 
 def batch(line: Line, folder: Path, ask: Callable[[int], list[Request]]) -> Run:
-    """All parts, by `PROCESSES` processes with one ledger; raises unless every identity is delivered in it."""
+    """All parts, by `PROCESSES` processes with one ledger; raises unless every identity is delivered in it.
+
+    Each part goes to the process that is free, as in a batch.
+    """
     with Ledger.open(folder, "dev", create=True):
         pass
     context = multiprocessing.get_context("fork")
-    ready, told = context.Barrier(PROCESSES + 1), context.SimpleQueue()
+    ready, told, waiting = context.Barrier(PROCESSES + 1), context.SimpleQueue(), context.SimpleQueue()
+    for number in (*range(PROCESSES * PARTS), *(None for _ in range(PROCESSES))):
+        waiting.put(number)
 
-    def work(first: int) -> None:
+    def work() -> None:
         with Ledger.open(folder, "dev", create=True) as ledger:
             ready.wait()
             begun = time.process_time()
-            for number in range(first, first + PARTS):
+            for number in iter(waiting.get, None):
                 issue_part(line.authority, ask(number), ledger)
             told.put(time.process_time() - begun)
 
-    running = [context.Process(target=work, args=(index * PARTS,)) for index in range(PROCESSES)]
+    running = [context.Process(target=work) for _ in range(PROCESSES)]
     for process in running:
         process.start()
     ready.wait()

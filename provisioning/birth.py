@@ -93,7 +93,7 @@ class BirthTemplate:
             + positive_integer(serial)
             + self.before_validity
             + _validity(validity.not_before, validity.not_after)
-            + _subject(device)
+            + subject_of(device)
             + spki
             + extensions,
         )
@@ -116,7 +116,8 @@ def _extension(value: x509.ExtensionType, *, critical: bool) -> bytes:
     return element(SEQUENCE, content + element(OCTET_STRING, value.public_bytes()))
 
 
-def _subject(device: DeviceId) -> bytes:
+def subject_of(device: DeviceId) -> bytes:
+    """The subject of a device in DER: its id as common name and as serial number (IEEE 802.1AR, 8.6)."""
     text = device.encode("ascii")
     before, between = _around_names(len(text))
     return before + text + between + text

@@ -17,8 +17,9 @@ from cryptography.x509.oid import NameOID
 from provisioning.algorithm import PublicKey, public_key_der
 from provisioning.audit.findings import Finding, Kind
 from provisioning.audit.leases import Right, Tally, tally
+from provisioning.audit.plain import is_plainly_of
 from provisioning.der import sequence
-from provisioning.ledger.chain import Head
+from provisioning.ledger.chain import link
 from provisioning.ledger.schema import ENTRIES, beginning
 from provisioning.ledger.times import as_microseconds, from_microseconds
 
@@ -142,7 +143,7 @@ def _links(
             continue
         table, row = entries[number]
         at, columns, digest = row[1], row[1:-1], row[-1]
-        if before is not None and Head(number - 1, before).after(table, columns).hash != digest:
+        if before is not None and link(before, table, number, columns) != digest:
             yield Finding(
                 kind=Kind.CHAIN,
                 number=number,
@@ -200,20 +201,23 @@ def _contents(row: tuple[Any, ...], *, is_named_by_vendor: bool) -> tuple[list[F
         found.append(wrong("its certificate has another fingerprint than the ledger says"))
     try:
         certificate = x509.load_der_x509_certificate(der)
-        key = certificate.public_key()
-        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        if not isinstance(key, PublicKey) or hashlib.sha256(public_key_der(key)).digest() != key_hash:
+        key, is_plain = certificate.public_key(), is_plainly_of(to_be_signed, device, key_hash)
+        if not isinstance(key, PublicKey) or not (is_plain or hashlib.sha256(public_key_der(key)).digest() == key_hash):
             found.append(wrong("its certificate has another key than the ledger says"))
         if certificate.serial_number != int.from_bytes(serial):
             found.append(wrong("its certificate has another serial number than the ledger says"))
         if as_microseconds(certificate.not_valid_after_utc) < not_after:
             found.append(wrong("its certificate ends before the ledger says"))
-        if not is_named_by_vendor and [name.value for name in names] != [device]:
+        if not (is_plain or is_named_by_vendor or _names(certificate) == [device]):
             found.append(wrong("its certificate names another device"))
     except (ValueError, TypeError) as error:
         found.append(wrong(f"what was signed is no certificate ({error})"))
         return found, None
     return found, certificate
+
+
+def _names(certificate: x509.Certificate) -> list[str | bytes]:
+    return [name.value for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
 
 
 def _signature(row: tuple[Any, ...], certificate: x509.Certificate, issuer: x509.Certificate) -> list[Finding]:

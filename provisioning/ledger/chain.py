@@ -26,6 +26,9 @@ class Head(NamedTuple):
 
     def after(self, table: str, columns: tuple[Column, ...]) -> "Head":
         """The head once `columns` are the next entry, in `table`."""
-        number = self.number + 1
-        body = cbor2.dumps((table, number, *columns))
-        return Head(number, hashlib.sha256(self.hash + body).digest())
+        return Head(self.number + 1, link(self.hash, table, self.number + 1, columns))
+
+
+def link(before: bytes, table: str, number: int, columns: tuple[Column, ...]) -> bytes:
+    """The hash of entry `number`, which follows one whose hash is `before`."""
+    return hashlib.sha256(before + cbor2.dumps((table, number, *columns))).digest()

@@ -4,12 +4,12 @@ Every step is there for one identity and for many. Many are one transaction, and
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,12 +23,10 @@ from provisioning.ledger.log import Log
 from provisioning.ledger.records import Identity, Intent, Prepared, Reason, Signed, Step
 from provisioning.ledger.rows import latest_of
 from provisioning.ledger.schema import open_connection
-from provisioning.ledger.signing import prepare, prepared_rows, record
+from provisioning.ledger.signing import certificate_entry, issuance_entry, prepare, prepared_rows, record, recorded
 from provisioning.ledger.standing import standing_for
 from provisioning.ledger.times import as_microseconds
-
-_Asked = TypeVar("_Asked")
-_Given = TypeVar("_Given")
+from provisioning.ledger.turn import begin
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,13 @@ class Ledger:
     def prepare_all(self, intents: Sequence[Intent], *, at: datetime) -> list[Prepared | Identity | RefusedError]:
         """`prepare` for many, each as if it came alone and in this order; a refusal is given back, not raised."""
         moment = as_microseconds(at)
+        ready = [issuance_entry(intent, moment) for intent in intents]
         with self.adding(_named([intent.device for intent in intents])) as entries:
-            return _each(intents, lambda intent: prepare(self.connection, entries, intent, moment))
+            given = prepare(self.connection, entries, intents, ready, moment)
+        return [
+            Prepared(each, intent.device, intent.to_be_signed) if isinstance(each, int) else each
+            for each, intent in zip(given, intents, strict=True)
+        ]
 
     def record(
         self, prepared: Prepared, certificate: x509.Certificate, *, at: datetime, is_delivered: bool = False
@@ -91,13 +94,22 @@ class Ledger:
         self, signed: Sequence[Signed], *, at: datetime, is_delivered: bool = False
     ) -> list[Identity | RefusedError]:
         """`record` for many; `StationError`, and none is recorded, when one of them is not what was prepared."""
-        moment = as_microseconds(at)
-        with self.adding(_named([each.prepared.device for each in signed])) as entries:
-            prepared = prepared_rows(self.connection, [each.prepared.issuance for each in signed])
-            given = _each(signed, lambda each: record(self.connection, entries, each, prepared, moment))
+        moment, what = as_microseconds(at), _named([each.prepared.device for each in signed])
+        issuances = [each.prepared.issuance for each in signed]
+        with _failing(what):
+            rows = prepared_rows(self.connection, issuances)
+        ready = [certificate_entry(each, rows[each.prepared.issuance], moment) for each in signed]
+        with self.adding(what) as entries:
+            given = record(self.connection, entries, ready)
             if is_delivered:
-                self._deliver(entries, [each for each in given if isinstance(each, Identity)], moment)
-        return given
+                answers = zip(issuances, given, strict=True)
+                self._deliver(
+                    entries, [issuance for issuance, each in answers if not isinstance(each, RefusedError)], moment
+                )
+        return [
+            recorded(each, rows[each.prepared.issuance]) if isinstance(answer, int) else answer
+            for each, answer in zip(signed, given, strict=True)
+        ]
 
     def deliver(self, identity: Identity, *, at: datetime) -> None:
         """Note that the bundle is on the disk; `sync` uploads the identity from here on."""
@@ -107,11 +119,11 @@ class Ledger:
         """`deliver` for many."""
         moment = as_microseconds(at)
         with self.adding(_named([identity.device for identity in identities])) as entries:
-            self._deliver(entries, identities, moment)
+            self._deliver(entries, [identity.issuance for identity in identities], moment)
         self.rest()
 
-    def _deliver(self, entries: Entries, identities: Sequence[Identity], moment: int) -> None:
-        for first, last in undelivered(self.connection, [identity.issuance for identity in identities]):
+    def _deliver(self, entries: Entries, issuances: Sequence[int], moment: int) -> None:
+        for first, last in undelivered(self.connection, issuances):
             entries.add("step", moment, first, last, Step.DELIVERED.value, "", "")
 
     def register(self, identity: Identity, cluster: str, *, at: datetime) -> None:
@@ -140,7 +152,7 @@ class Ledger:
     def adding(self, what: str) -> Iterator[Entries]:
         """One transaction that excludes other writers from its first read on; `what` names whose it is if it fails."""
         with _failing(what):
-            self.connection.execute("BEGIN IMMEDIATE")
+            begin(self.connection)
             try:
                 entries = Entries(self.connection)
                 yield entries
@@ -177,17 +189,6 @@ class Ledger:
             entries.add("step", as_microseconds(at), latest.number, latest.number, step.value, "", note)
         self.rest()
         return True
-
-
-def _each(asked: Sequence[_Asked], answer: Callable[[_Asked], _Given]) -> list[_Given | RefusedError]:
-    """The answer to each, or why it is refused."""
-    given: list[_Given | RefusedError] = []
-    for each in asked:
-        try:
-            given.append(answer(each))
-        except RefusedError as error:
-            given.append(error)
-    return given
 
 
 def _named(devices: Sequence[DeviceId]) -> str:

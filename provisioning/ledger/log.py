@@ -6,13 +6,13 @@ costs one of the log and one of the file. Those are paid at the start and after 
 
 import sqlite3
 
-from provisioning.ledger.schema import BUSY_SECONDS, VERSION
+from provisioning.ledger.schema import BUSY_SECONDS, VERSION, wait_at_most
 
 ENTRIES_BEFORE_REST = 8_000
 """Entries that a station adds before it empties the log: in random order of keys, about 60 MB of it. Pages that are
 written often go to the file once."""
 
-PATIENCE_MILLISECONDS = 200
+PATIENCE_SECONDS = 0.2
 """How long the other stations may be kept waiting for the last of it."""
 
 
@@ -40,8 +40,8 @@ class Log:
         """
         if self._added >= ENTRIES_BEFORE_REST:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
+            wait_at_most(self._connection, PATIENCE_SECONDS)
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
-            self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}")
+            wait_at_most(self._connection, BUSY_SECONDS)
             self._added = 0
             self.wake()

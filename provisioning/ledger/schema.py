@@ -127,6 +127,11 @@ def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.
     return connection
 
 
+def wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    """How long this connection waits for others from here on."""
+    connection.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
+
 def beginning(connection: sqlite3.Connection) -> Head:
     """Where this ledger's chain begins."""
     environment, name = connection.execute("SELECT environment, id FROM ledger").fetchone()

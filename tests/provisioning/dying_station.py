@@ -16,6 +16,7 @@ import provisioning.bulk.line
 import provisioning.durable
 import provisioning.hand_over
 import provisioning.key_file
+import provisioning.ledger.entries
 import provisioning.sync
 from provisioning.cli import app
 from provisioning.file_signer import FileSigner
@@ -26,7 +27,8 @@ from provisioning.manifest import Manifest
 CALLS: dict[str, tuple[Any, str]] = {
     "key": (provisioning.key_file, "create_durably"),
     "prepare": (Ledger, "prepare"),
-    "add": (Entries, "add"),
+    "add": (Entries, "add_all"),
+    "link": (provisioning.ledger.entries, "link"),
     "sign": (FileSigner, "sign"),
     "record": (Ledger, "record"),
     "write": (provisioning.hand_over, "write_durably"),

@@ -112,9 +112,9 @@ def test_a_bundle_is_complete_wherever_its_document_stands(factory: Factory) -> 
 
 BATCH_MOMENTS = [
     "after:keys",
-    "before:add:3",
+    "before:link:3",
     "before:sign:2",
-    "before:add:5",
+    "before:link:5",
     "before:part",
     "after:part",
     "after:deliver_all",

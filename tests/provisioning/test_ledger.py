@@ -1,5 +1,6 @@
 """The ledger holds the rules itself, whatever a program above it does."""
 
+import itertools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -313,30 +314,39 @@ def test_a_cluster_is_told_once_and_again_when_the_standing_changes(ledger: Ledg
     assert waiting(ledger, "m") == []
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    """For many examples, each with devices of its own: making a ledger takes longer than an example."""
+    with Ledger.open(tmp_path_factory.mktemp("ledger"), "dev", create=True) as opened:
+        yield opened
+
+
+EXAMPLES = itertools.count()
+
+
 @given(asked=st.lists(st.tuples(st.sampled_from(["issue", "issue new", "revoke"]), st.integers(0, 2)), max_size=12))
 def test_whatever_is_asked_in_whatever_order_a_device_has_at_most_one_active_identity(
-    asked: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+    asked: list[tuple[str, int]], lasting: Ledger
 ) -> None:
-    folder = tmp_path_factory.mktemp("ledger")
+    example = next(EXAMPLES)
+    devices = [DeviceId(f"device{number}-{example}") for number in range(3)]
     keys: dict[int, Request] = {}
-    with Ledger.open(folder, "dev", create=True) as ledger:
-        for what, number in asked:
-            device = DeviceId(f"device{number}")
-            if what == "issue new" or number not in keys:
-                keys[number] = ask(device)
-            try:
-                if what == "revoke":
-                    ledger.revoke(device, Reason.UNSPECIFIED, "", at=NOW)
-                else:
-                    issued(ledger, keys[number])
-            except RefusedError:
-                pass
-        standing = ledger.connection.execute(
-            "SELECT device, count(*) FROM identity WHERE NOT is_revoked GROUP BY device"
-        ).fetchall()
-        active = {device for device in map(DeviceId, ("device0", "device1", "device2")) if has_identity(ledger, device)}
+    for what, number in asked:
+        device = devices[number]
+        if what == "issue new" or number not in keys:
+            keys[number] = ask(device)
+        try:
+            if what == "revoke":
+                lasting.revoke(device, Reason.UNSPECIFIED, "", at=NOW)
+            else:
+                issued(lasting, keys[number])
+        except RefusedError:
+            pass
+    standing = lasting.connection.execute(
+        "SELECT device, count(*) FROM identity WHERE NOT is_revoked AND device IN (?, ?, ?) GROUP BY device", devices
+    ).fetchall()
     assert all(count == 1 for _, count in standing)
-    assert {device for device, _ in standing} == active
+    assert {device for device, _ in standing} == {device for device in devices if has_identity(lasting, device)}
 
 
 def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:
