@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from protocol.device_id import DeviceId
 from provisioning.ending.selection import Standing
 from provisioning.factory_file import FactoryFile
 from provisioning.profile import Validity
@@ -50,21 +51,27 @@ class Rotation:
     """What must be done before the first wave, a sentence each."""
 
 
-def plan_rotation(found: Iterable[Standing], old: str, new: Place, factory: FactoryFile, *, now: datetime) -> Rotation:
-    """Every device of the old authority in its wave, and every obstacle."""
+def plan_rotation(
+    found: Iterable[Standing], ever: Iterable[DeviceId], old: str, new: Place, factory: FactoryFile, *, now: datetime
+) -> Rotation:
+    """Every device of the old authority in its wave, and every obstacle. `ever`: all that it ever had."""
     standing = tuple(found)
-    moves = tuple(_moves(standing))
+    moves = tuple(_moves(standing, ever))
     return Rotation(moves=moves, obstacles=tuple(_obstacles(standing, old, new, factory, now)))
 
 
-def _moves(standing: tuple[Standing, ...]) -> Iterator[Move]:
-    """Waves of a stable, even choice: which devices come first says nothing of where or when they were made."""
-    chosen = sorted(standing, key=lambda each: hashlib.sha256(each.device.encode()).digest())
-    sizes = wave_sizes(len(chosen))
+def _moves(standing: tuple[Standing, ...], ever: Iterable[DeviceId]) -> Iterator[Move]:
+    """Waves of a stable, even choice: which devices come first says nothing of where or when they were made.
+
+    Those that have left keep their places, so that a wave stays the same until its last device has left.
+    """
+    left = {each.device: each for each in standing}
+    chosen = sorted({*left, *ever}, key=lambda device: hashlib.sha256(device.encode()).digest())
     begin = 0
-    for name, size in sizes.items():
-        for each in chosen[begin : begin + size]:
-            yield Move(wave=name, standing=each)
+    for name, size in wave_sizes(len(chosen)).items():
+        for device in chosen[begin : begin + size]:
+            if device in left:
+                yield Move(wave=name, standing=left[device])
         begin += size
 
 

@@ -47,6 +47,20 @@ def of_signer(ledger: Ledger, signer: str, *, since: datetime | None = None) -> 
     return map(_standing, rows)
 
 
+def ever_of(ledger: Ledger, signer: str) -> Iterator[DeviceId]:
+    """Every device that ever had an identity of an authority or a station."""
+    rows = ledger.connection.execute("SELECT DISTINCT device FROM issuance WHERE authority = ?", (signer,))
+    return (DeviceId(device) for (device,) in rows)
+
+
+def owner_of(ledger: Ledger, key_hash: str) -> DeviceId | None:
+    """Whose a public key is, or was: by the SHA-256 of its SubjectPublicKeyInfo, in hexadecimal."""
+    row = ledger.connection.execute(
+        "SELECT device FROM issuance WHERE key_hash = ?", (bytes.fromhex(key_hash),)
+    ).fetchone()
+    return None if row is None else DeviceId(row[0])
+
+
 def of_device(ledger: Ledger, device: DeviceId) -> Standing | None:
     """The device's standing identity; `RefusedError` for a device that was never issued."""
     row = ledger.connection.execute(
