@@ -1,149 +1,143 @@
-"""Simulated devices: how much memory each takes, and how quickly a fleet is connected, beside what the broker can do.
+"""Simulated devices: how much memory each takes, and how quickly a fleet that lost its broker is back.
 
-Real agents in one process, connected to a mosquitto on loopback without a network between. The other side is one
-connection of AWS's client with nothing around it; for the storm it is the broker itself, whose one thread can do no
-more connects a second than fit into a second of its own CPU time.
+Real agents in one process, connected to a mosquitto on loopback without a network between. For memory the other side is
+one connection of AWS's client with nothing around it.
+
+For the storm it is the broker. It has one thread, which cannot do more connects a second than fit into a second of its
+own CPU time: the ceiling is the connects of the storm over what the broker spent on them. Nobody reaches all of it: on
+two cores the kernel's work for both sides, and whoever else is there, take their part of the broker's core. How near a
+client in C comes is measured beside it, against its own ceiling: as many `openssl s_time` as there are cores, twice,
+that do a TLS handshake with a device's key and hang up, again and again, without any MQTT.
 """
 
 import asyncio
 import gc
 import os
-import random
-import tempfile
+import re
+import resource
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import process_time
 
+from benchmarks.broker_ground import Ground, credentials, ground_of
+from benchmarks.crowd import Crowd, crowd_of
 from benchmarks.measure import Clock, Result, compared
-from device.configuration import Configuration
 from device.connection import AwsDial
-from device.link import Call, Credentials, Link
-from device.resolution import HostPort, Route
-from device.simulator.identities import KEEP_ALIVE, SESSION_EXPIRY, Authority, make_devices
-from device.simulator.lean_dial import LeanDial
-from device.simulator.member import Member, World, make_member
+from device.link import Link
 from device.simulator.memory import resident_kib
-from device.simulator.mosquitto import LOOPBACK, Mosquitto
-from device.simulator.own_ground import DOMAIN
-from protocol.bundle import CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
-from protocol.device_id import DeviceId, parse_device_id
-from protocol.hostnames import cluster_hostname, device_hostname
+from device.simulator.mosquitto import LOOPBACK
 
 FLEET = int(os.environ.get("BENCH_FLEET", "1000"))
 """5,000 fit into one process; a benchmark that is run often takes fewer."""
 AWS_FLEET = 100
-DOMAIN_NAME = cluster_hostname("eu1", DOMAIN)
-AT_ONCE = 50
-"""As many handshakes are under way at a time."""
-PATIENCE_SECONDS = 300.0
-HOUR = timedelta(hours=1)
+C_CLIENTS = 2 * (os.cpu_count() or 1)
+"""Each waits for the broker half of the time."""
+C_SECONDS = 5
+TOLD = re.compile(r"(\d+) connections in \d+ real seconds")
+"""What `openssl s_time` says last."""
 
 
-@dataclass(frozen=True)
-class Ground:
-    """A broker, and the devices that it lets in."""
+@dataclass(frozen=True, kw_only=True)
+class Storm:
+    """Connects, the seconds that they took, and the CPU time of both sides for them."""
 
-    broker: Mosquitto
-    folders: list[Path]
+    connects: int
+    seconds: float
+    broker_seconds: float
+    client_seconds: float
 
-    def direct(self, _call: Call) -> HostPort:
-        """Where the broker listens."""
-        return HostPort(LOOPBACK, self.broker.port)
+    @property
+    def per_second(self) -> float:
+        """Connects."""
+        return self.connects / self.seconds
 
-    async def resolve(self, device: DeviceId, domain: str) -> Route:
-        """Every name leads to it."""
-        return Route((device_hostname(device, domain), self.broker.server_name), self.broker.server_name)
+    @property
+    def ceiling(self) -> float:
+        """As many would fit into a second of the broker's CPU time."""
+        return self.connects / self.broker_seconds
 
-    def broker_seconds(self) -> float:
-        """CPU time of the broker so far (proc(5), stat)."""
-        assert self.broker.process is not None  # noqa: S101 - it was started; for the type checker
-        fields = Path(f"/proc/{self.broker.process.pid}/stat").read_text(encoding="ascii").split()
-        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    @property
+    def client_milliseconds(self) -> float:
+        """CPU time of the client for one connect."""
+        return self.client_seconds / self.connects * 1000
 
 
 def results(clock: Clock) -> Iterator[Result]:
     """A smaller fleet for AWS's client, whose connects take 13 ms each."""
-    with ground_of(FLEET) as ground:
-        kib, per_second, ceiling = asyncio.run(storm(ground, clock))
+    kib, fleet = memory_and_storm_of(FLEET, clock)
+    with ground_of(C_CLIENTS) as ground:
+        in_c = storm_in_c(ground, clock)
     # AWS's client dials the name that it verifies, and this machine knows no other.
     with ground_of(AWS_FLEET, "localhost") as ground:
         aws_kib = asyncio.run(aws_connections(ground))
     yield compared("simulated device", kib, "KiB", limit=aws_kib, against="a connection of AWS's client alone")
+    allowed = "what mosquitto's CPU time for them allows"
+    yield compared(f"storm of {FLEET:,} devices", fleet.per_second, "connects/s", limit=fleet.ceiling, against=allowed)
+    yield compared("handshakes in C", in_c.per_second, "connects/s", limit=in_c.ceiling, against=allowed)
     yield compared(
-        f"storm of {FLEET:,} devices",
-        per_second,
-        "connects/s",
-        limit=ceiling,
-        against="what mosquitto's CPU time for them allows",
+        "CPU of a simulated connect",
+        fleet.client_milliseconds,
+        "ms",
+        limit=in_c.client_milliseconds,
+        against="a handshake in C, without MQTT",
     )
 
 
-@contextmanager
-def ground_of(devices: int, server_name: str = DOMAIN_NAME) -> Iterator[Ground]:
-    """A broker of that name, and so many devices."""
-    with tempfile.TemporaryDirectory() as name:
-        folder, now = Path(name), datetime.now(UTC)
-        authority = Authority.make(now)
-        making = make_devices(
-            folder / "devices",
-            [parse_device_id(f"simulated{number}") for number in range(devices)],
-            authority.issue,
-            anchors=authority.write(folder / "anchors.pem"),
-            domain=DOMAIN,
-            reconnect_window=HOUR,
-            now=now,
-        )
-        broker = Mosquitto(server_name, folder / "broker", authority, now)
-        ground = Ground(broker, list(making))
-        broker.start()
-        try:
-            yield ground
-        finally:
-            broker.kill()
+def memory_and_storm_of(devices: int, clock: Clock) -> tuple[float, Storm]:
+    """Of so many, with a broker of their own."""
+    with ground_of(devices) as ground:
+        return asyncio.run(memory_and_storm(ground, clock))
 
 
-async def storm(ground: Ground, clock: Clock) -> tuple[float, float, float]:
-    """KiB a device beyond the first, connects a second, and the most that the broker's CPU time would allow."""
-    world = World(
-        random=random.Random(1),  # noqa: S311 - a repeatable stream, no secret
-        dial=LeanDial(direct=ground.direct),
-        resolve=ground.resolve,
-        entrance=lambda _number: None,
-        began_at=datetime.now(UTC),
-        configuration=Configuration(sample_seconds=60),
-        watch_route_every=HOUR,
-        buffer_bytes=512 * 1024,
-        on_disk=False,
-    )
-    turns = asyncio.Semaphore(AT_ONCE)
-    members: list[Member] = []
-
-    async def join(member: Member) -> None:
-        async with turns:
-            member.task = asyncio.create_task(member.agent.run())
-            while not member.tally.is_connected:  # noqa: ASYNC110 - an agent tells what happens to its tally
-                await asyncio.sleep(0.01)
-
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            members.append(make_member(0, ground.folders[0], world))
-            await join(members[0])
-            gc.collect()
-            before = resident_kib()
-            members += [make_member(number, folder, world) for number, folder in enumerate(ground.folders[1:], 1)]
-            began, used = clock(), ground.broker_seconds()
-            await asyncio.gather(*(join(member) for member in members[1:]))
-            seconds, used = clock() - began, ground.broker_seconds() - used
+async def memory_and_storm(ground: Ground, clock: Clock) -> tuple[float, Storm]:
+    """KiB a device beyond the first, and how the fleet comes back when its broker was killed."""
+    async with crowd_of(ground) as crowd:
+        await crowd.come(1)
+        await crowd.enter()
         gc.collect()
-        others = len(ground.folders) - 1
-        return (resident_kib() - before) / others, others / seconds, others / used
-    finally:
-        for member in members:
-            if member.task:
-                member.task.cancel()
-        await asyncio.gather(*(member.task for member in members if member.task), return_exceptions=True)
+        before, others = resident_kib(), len(ground.folders) - 1
+        await crowd.come(others)
+        await crowd.enter()
+        gc.collect()
+        kib = (resident_kib() - before) / others
+        return kib, await storm(crowd, clock)
+
+
+async def storm(crowd: Crowd, clock: Clock) -> Storm:
+    """The broker is killed, with all sessions, and everyone is back as soon as it is."""
+    broker, gate = crowd.ground.broker, crowd.gate
+    broker.kill()
+    await gate.until(lambda: gate.waiting == len(crowd.members))
+    broker.start()
+    began, broker_used, used = clock(), crowd.ground.broker_seconds(), process_time()
+    await crowd.enter()
+    return Storm(
+        connects=len(crowd.members),
+        seconds=clock() - began,
+        broker_seconds=crowd.ground.broker_seconds() - broker_used,
+        client_seconds=process_time() - used,
+    )
+
+
+def storm_in_c(ground: Ground, clock: Clock, seconds: int = C_SECONDS) -> Storm:
+    """As many handshakes as OpenSSL's own program makes; `RuntimeError` when one of it fails."""
+    began, broker_used, used = clock(), ground.broker_seconds(), _children_seconds()
+    running = [
+        subprocess.Popen(_s_time(ground, folder, seconds), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for folder in ground.folders[:C_CLIENTS]
+    ]
+    said = [process.communicate()[0] for process in running]
+    told = [TOLD.search(text) for text in said]
+    if not all(told):
+        raise RuntimeError(f"openssl s_time: {said}")
+    return Storm(
+        connects=sum(int(each[1]) for each in told if each),
+        seconds=clock() - began,
+        broker_seconds=ground.broker_seconds() - broker_used,
+        client_seconds=_children_seconds() - used,
+    )
 
 
 async def aws_connections(ground: Ground) -> float:
@@ -151,18 +145,7 @@ async def aws_connections(ground: Ground) -> float:
     dial = AwsDial()
 
     async def connect(number: int) -> Link:
-        folder = ground.folders[number]
-        return await dial(
-            Call(
-                server_name=ground.broker.server_name,
-                port=ground.broker.port,
-                credentials=Credentials(folder / CHAIN_FILE, folder / KEY_FILE, folder / TRUST_ANCHORS_FILE),
-                client_id=folder.name,
-                keep_alive=KEEP_ALIVE,
-                session_expiry=SESSION_EXPIRY,
-            ),
-            lambda _message: None,
-        )
+        return await dial(ground.call(number), lambda _message: None)
 
     links: list[Link] = [await connect(0)]
     gc.collect()
@@ -173,3 +156,15 @@ async def aws_connections(ground: Ground) -> float:
     for link in links:
         await link.close()
     return grown
+
+
+def _s_time(ground: Ground, folder: Path, seconds: int) -> list[str]:
+    files = credentials(folder)
+    where = f"{LOOPBACK}:{ground.broker.port}"
+    command = ["openssl", "s_time", "-new", "-time", str(seconds), "-connect", where, "-verify", "2"]
+    return [*command, "-CAfile", str(files.trust_anchors), "-cert", str(files.chain), "-key", str(files.key)]
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -7,7 +7,7 @@ on the way to it. What they stored is not known here.
 from pathlib import Path
 
 from device.resolution import HostPort, Route, resolve_route
-from device.simulator.impaired_proxy import Upstream
+from device.simulator.crossing import Upstream
 from device.simulator.scenario import FIRST, Act, Lead, Renew
 from protocol.bundle import MQTT_TLS_PORT
 from protocol.device_id import DeviceId

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from device.resolution import Route
-from device.simulator.impaired_proxy import Upstream
+from device.simulator.crossing import Upstream
 from protocol.device_id import DeviceId
 
 

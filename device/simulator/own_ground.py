@@ -8,8 +8,8 @@ from pathlib import Path
 from device.demo_source import sample
 from device.resolution import HostPort, Route
 from device.simulator.arrivals import Arrivals
+from device.simulator.crossing import Upstream
 from device.simulator.identities import Authority, renew
-from device.simulator.impaired_proxy import Upstream
 from device.simulator.mosquitto import LOOPBACK, Mosquitto
 from device.simulator.recorder import Recorder
 from device.simulator.scenario import FIRST, SECOND

@@ -9,7 +9,8 @@ import pytest
 
 from device.resolution import HostPort
 from device.simulator.conditions import GOOD, Conditions
-from device.simulator.impaired_proxy import LANES, ImpairedProxy, Upstream
+from device.simulator.crossing import Upstream
+from device.simulator.impaired_proxy import LANES, ImpairedProxy
 from tests.device.simulator.paced import PATIENCE, paced
 
 EU1, US1 = "eu1.clusters.example.com", "us1.clusters.example.com"

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives import serialization
 from device.link import Call, ConnectionFailedError, Credentials, Message, NotAcknowledgedError
 from device.resolution import HostPort
 from device.simulator.conditions import Conditions
+from device.simulator.crossing import Upstream
 from device.simulator.identities import Authority, make_devices
-from device.simulator.impaired_proxy import ImpairedProxy, Upstream
-from device.simulator.lean_dial import ACKNOWLEDGE_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, LeanDial, LeanLink
+from device.simulator.impaired_proxy import ImpairedProxy
+from device.simulator.lean_dial import LeanDial
+from device.simulator.lean_link import ACKNOWLEDGE_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, LeanLink
 from device.simulator.mosquitto import LOOPBACK, Mosquitto
 from device.surroundings import utc_now
 from protocol.bundle import CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE

@@ -4,7 +4,7 @@ import pytest
 
 from device.simulator.identities import KEEP_ALIVE, SESSION_EXPIRY
 from device.simulator.impaired_proxy import LANES
-from device.simulator.lean_dial import LENIENCY
+from device.simulator.lean_link import LENIENCY
 from device.simulator.scenario import (
     CUT,
     FIRST,
