@@ -68,6 +68,11 @@ class Arrivals:
         held = self.stored.get((device, epoch))
         return len(held.rows) if held else 0
 
+    @property
+    def total(self) -> int:
+        """How many different rows are stored, of all devices."""
+        return sum(len(held.rows) for held in self.stored.values())
+
     def _row(self, batch: Batch, row: Row, held: Stored) -> None:
         said = crc32(repr((row.time, row.readings)).encode())
         before = held.rows.get(row.sequence)

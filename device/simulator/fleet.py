@@ -1,6 +1,7 @@
 """A whole fleet through a scenario: start it, let things happen to it, let it deliver, and look at what came of it."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from device.agent import CannotConnectError
+from device.simulator.course import Course, Look, OnLook, Passage
 from device.simulator.ground import Ground
 from device.simulator.impaired_proxy import LANES, ImpairedProxy
 from device.simulator.member import Member, World, make_member
@@ -16,8 +18,8 @@ from device.simulator.scenario import FIRST, Act, Cut, Impose, Kill, Lead, Renew
 from protocol.traffic import reconnect_window
 
 PATIENCE = timedelta(hours=1)
-"""How long, beyond its window, the fleet may take to be connected. At a high pace a registrar takes minutes of the
-devices' time to admit them, and who used up its quick tries backs off by up to ten."""
+"""How long, beyond its window, the fleet may take to be connected, or to be whole after a story. At a high pace a
+registrar takes minutes of the devices' time to admit them, and who used up its quick tries backs off by up to ten."""
 LOOK_SECONDS = 1.0
 """Between two points of the curves, and two looks at whether the fleet is where it should be."""
 DELIVERING_AT_ONCE = 100
@@ -26,43 +28,6 @@ DELIVERING_AT_ONCE = 100
 
 class FleetLostError(Exception):
     """The fleet did not come as far as the scenario needs; says how far, and what the devices say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The fleet at a moment."""
-
-    at: float
-    """Seconds since the scenario began; negative before."""
-    connected: int
-    attempts: int
-    """Connections tried so far."""
-    acknowledged: int
-    """Rows, so far."""
-    waiting: int
-
-
-@dataclass
-class Course:
-    """What was seen of a run. Times are seconds since the scenario began."""
-
-    looks: list[Look] = field(default_factory=list)
-    attempts: dict[int, int] = field(default_factory=dict)
-    """Connections that devices tried to open, by second."""
-    restored_at: float | None = None
-    """When everything was as before."""
-    back_after: float | None = None
-    """From then until every device was connected, where the ground is; nothing where it never was."""
-    peak_disk_bytes: int = 0
-    """The most that one device's buffer took."""
-    peak_resident_kib: int = 0
-    """The most that this process had of memory, until the fleet had delivered."""
-    took_seconds: float = 0.0
-    """Of the world's time."""
-
-
-OnLook = Callable[[Look, str], None]
-"""Told the state of the fleet, and what happens to it, about once a second of its time."""
 
 
 @dataclass
@@ -80,7 +45,6 @@ class Fleet:
     course: Course = field(default_factory=Course)
     _doing: str = "starting"
     _began: float = 0.0
-    _restored: float | None = None
     _was_away: bool = False
     """Whether the last look, after everything was restored, still missed a device."""
 
@@ -102,11 +66,12 @@ class Fleet:
             await self._finish()
             # What the ground needs to count what arrived is not the fleet's.
             looking.cancel()
-            await self.ground.settle()
+            await self.ground.settle(sum(member.tally.rows for member in self.members))
         finally:
             looking.cancel()
             await self._abandon()
-        self.course.attempts = {int(at - self._began): count for at, count in sorted(self.proxy.attempts.items())}
+        began = math.floor(self._began)
+        self.course.attempts = {at - began: count for at, count in sorted(self.proxy.attempts.items())}
         self.course.took_seconds = time.monotonic() - started
         return self.course
 
@@ -132,21 +97,45 @@ class Fleet:
         self._began = now
 
     async def _play(self) -> None:
-        loop, scenario = asyncio.get_running_loop(), self.scenario
-        origin = self._began
-        for step in scenario.steps:
-            self._doing = f"next at {step.at:g} s"
-            await asyncio.sleep(max(0.0, origin + step.at - loop.time()))
-            acted = loop.time()
+        for story in self.scenario.stories:
+            passage = Passage(story, self._now)
+            connections = [member.tally.connections for member in self.members]
+            harm = self.proxy.harm.copy()
+            self._was_away = False
+            self.course.passages.append(passage)
+            await self._tell(passage)
+            passage.ended = self._now
+            passage.reconnects = tuple(
+                member.tally.connections - before for member, before in zip(self.members, connections, strict=True)
+            )
+            passage.harm = self.proxy.harm - harm
+
+    async def _tell(self, passage: Passage) -> None:
+        """One story, from its beginning until the fleet is whole again."""
+        story, origin = passage.story, passage.began
+        for step in story.steps:
+            self._doing = f"{story.name}: next at {step.at:g} s"
+            await asyncio.sleep(origin + step.at - self._now)
+            acted = self._now
             await self._act(step.act)
             # An act that takes its time puts the rest of the story off, and does not shorten it.
-            origin += loop.time() - acted
-            if scenario.restored_at == step.at:
-                self._restored = loop.time()
-                self.course.restored_at = self._restored - self._began
-        self._doing = "going on"
-        ends = origin + scenario.lasts + self.window.total_seconds()
-        await asyncio.sleep(max(0.0, ends - loop.time()))
+            origin += self._now - acted
+            self.course.acts.append(acted)
+            if story.restored_at == step.at:
+                passage.restored_at = self._now
+        self._doing = f"{story.name}: going on"
+        await asyncio.sleep(origin + story.lasts - self._now)
+
+        def is_whole() -> bool:
+            self._look_for_return(passage)
+            return self._is_whole(story)
+
+        await self._until(is_whole, self.window + PATIENCE)
+
+    @property
+    def _now(self) -> float:
+        """As the course counts."""
+        return asyncio.get_running_loop().time() - self._began
 
     async def _act(self, act: Act) -> None:
         ground, proxy = self.ground, self.proxy
@@ -176,7 +165,7 @@ class Fleet:
 
         async def end(member: Member) -> None:
             async with turns:
-                await self._until(lambda: member.tally.is_connected)
+                await self._until(lambda: member.tally.is_connected, self.window + PATIENCE)
                 await self._deliver_all(member)
 
         await asyncio.gather(*(end(member) for member in self.members))
@@ -203,11 +192,15 @@ class Fleet:
             except CannotConnectError as error:
                 member.tally.last_reason = str(error)
 
-    async def _all_connected(self, server_name: str) -> None:
-        def is_there() -> bool:
-            return all(m.tally.is_connected and m.tally.server_name == server_name for m in self.members)
+    def _is_whole(self, story: Scenario) -> bool:
+        """Whether every device is where the story ends."""
+        return self._are_at(self.ground.server_name(story.expects.ends_at))
 
-        if not await self._until(is_there):
+    def _are_at(self, server_name: str) -> bool:
+        return all(member.tally.is_connected and member.tally.server_name == server_name for member in self.members)
+
+    async def _all_connected(self, server_name: str) -> None:
+        if not await self._until(lambda: self._are_at(server_name), self.window + PATIENCE):
             reasons = {member.tally.last_reason for member in self.members if not member.tally.is_connected}
             missing = sum(not member.tally.is_connected for member in self.members)
             raise FleetLostError(
@@ -215,10 +208,10 @@ class Fleet:
                 f"{'; '.join(sorted(filter(None, reasons))[:3]) or 'they say nothing'}"
             )
 
-    async def _until(self, reached: Callable[[], bool]) -> bool:
-        """Whether it came true within reason."""
+    async def _until(self, reached: Callable[[], bool], within: timedelta) -> bool:
+        """Whether it came true in time."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + (self.window + PATIENCE).total_seconds()
+        until = loop.time() + within.total_seconds()
         while not reached():
             if loop.time() > until:
                 return False
@@ -227,14 +220,10 @@ class Fleet:
 
     async def _look(self) -> None:
         """Draw the curves, for as long as it is let."""
-        loop, scenario = asyncio.get_running_loop(), self.scenario
-        end = self.ground.server_name(scenario.expects.ends_at)
         while True:
-            now = loop.time()
-            here = [member for member in self.members if member.tally.is_connected]
             look = Look(
-                now - self._began,
-                len(here),
+                self._now,
+                sum(member.tally.is_connected for member in self.members),
                 self.proxy.attempts.total(),
                 sum(member.tally.rows for member in self.members),
                 sum(member.waiting for member in self.members),
@@ -242,16 +231,21 @@ class Fleet:
             self.course.looks.append(look)
             self.on_look(look, self._doing)
             self.course.peak_resident_kib = max(self.course.peak_resident_kib, resident_kib())
-            is_whole = len(here) == len(self.folders) and all(member.tally.server_name == end for member in here)
-            if self._restored is not None and self.course.back_after is None:
-                if is_whole and self._was_away:
-                    self.course.back_after = now - self._restored
-                self._was_away = not is_whole
+            if self.course.passages:
+                self._look_for_return(self.course.passages[-1])
             if self.world.on_disk and self.members:
                 # One member a look is enough: a buffer that outgrew its bound stays so.
                 member = self.members[len(self.course.looks) % len(self.members)]
                 self.course.peak_disk_bytes = max(self.course.peak_disk_bytes, member.disk_bytes())
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _look_for_return(self, passage: Passage) -> None:
+        if passage.restored_at is None or passage.back_after is not None:
+            return
+        is_whole = self._is_whole(passage.story)
+        if is_whole and self._was_away:
+            passage.back_after = self._now - passage.restored_at
+        self._was_away = not is_whole
 
     async def _abandon(self) -> None:
         tasks = [member.task for member in self.members if member.task]

@@ -66,7 +66,7 @@ class GivenGround:
         """Of a cluster."""
         return cluster_hostname(self.first if cluster == FIRST else cluster, self.domain)
 
-    async def settle(self) -> None:
+    async def settle(self, _acknowledged: int) -> None:
         """There is nothing to wait for."""
 
     def arrived_rows(self, _device: str, _epoch: int) -> int | None:

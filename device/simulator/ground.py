@@ -40,8 +40,8 @@ class Ground(Protocol):
     def server_name(self, cluster: str) -> str:
         """Of a cluster."""
 
-    async def settle(self) -> None:
-        """Return when whatever was acknowledged so far is recorded."""
+    async def settle(self, acknowledged: int) -> None:
+        """Return when so many rows are recorded, or no more of them come."""
 
     def arrived_rows(self, device: str, epoch: int) -> int | None:
         """How many different rows of a device and epoch are recorded; nothing where that cannot be known."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live as RichLive
 from rich.table import Table
 
-from device.simulator.fleet import Look
+from device.simulator.course import Look
 from device.simulator.scenario import Scenario
 
 LINE_SECONDS = 5.0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from protocol.device_id import DeviceId
 from protocol.hostnames import cluster_hostname, device_hostname
 
 DOMAIN = "simulated.example.com"
-SETTLE_SECONDS = 30.0
-QUIET_SECONDS = 0.5
-"""The recorder is one hop behind the broker: this long without news means that there is none."""
+SETTLE_SECONDS = 120.0
+"""How long the recorder, one hop behind the broker, may take for what the fleet knows to be acknowledged."""
+QUIET_SECONDS = 1.0
+"""And this long longer for what it does not know of."""
 
 
 class OwnGround:
@@ -88,13 +90,13 @@ class OwnGround:
         """Of a cluster."""
         return self.brokers[cluster].server_name
 
-    async def settle(self) -> None:
-        """Until nothing more comes."""
-        async with asyncio.timeout(SETTLE_SECONDS):
-            seen = -1
-            while seen != self.arrivals.batches:
-                seen = self.arrivals.batches
-                await asyncio.sleep(QUIET_SECONDS)
+    async def settle(self, acknowledged: int) -> None:
+        """Until so many rows are there, and a little longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                while self.arrivals.total < acknowledged:  # noqa: ASYNC110 - a recorder tells nobody
+                    await asyncio.sleep(QUIET_SECONDS)
+        await asyncio.sleep(QUIET_SECONDS)
 
     def arrived_rows(self, device: str, epoch: int) -> int:
         """How many different rows of a device and epoch are recorded."""

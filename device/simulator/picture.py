@@ -41,6 +41,6 @@ def draw(fleet: Fleet, path: Path) -> None:
         for axes in (connected, attempts, waiting):
             axes.grid(visible=True, linewidth=0.3)
             axes.set_ylim(bottom=0)
-            for step in scenario.steps:
-                axes.axvline(step.at, color="#94a3b8", linewidth=0.8, linestyle=":")
+            for at in course.acts:
+                axes.axvline(at, color="#94a3b8", linewidth=0.8, linestyle=":")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

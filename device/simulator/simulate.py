@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from device.configuration import Configuration, WindowBounds
-from device.simulator.fleet import Fleet, OnLook
+from device.simulator.course import OnLook
+from device.simulator.fleet import Fleet
 from device.simulator.ground import Ground
 from device.simulator.impaired_proxy import ImpairedProxy
 from device.simulator.lean_dial import LeanDial

@@ -25,8 +25,6 @@ def tell(report: Report, console: Console) -> None:
 
 def _rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     dropped = numbers["rows_dropped"]
-    back = numbers["seconds_until_all_back"]
-    once_restored = numbers["peak_attempts_per_second_once_restored"]
     rows = [
         ("devices", f"{numbers['devices_count']:,}"),
         ("rows measured", f"{numbers['rows_measured']:,}"),
@@ -37,12 +35,10 @@ def _rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         ("reconnects", f"{numbers['reconnects']:,}"),
         ("quota, connects/s", f"{numbers['connects_per_second_quota']:,}"),
         ("peak connects/s", f"{numbers['peak_attempts_per_second']:,}"),
+        ("window", f"{numbers['window_seconds']:,.0f} s"),
     ]
-    if once_restored is not None:
-        rows.append(("peak connects/s once restored", f"{once_restored:,}"))
-    rows.append(("window", f"{numbers['window_seconds']:,.0f} s"))
-    if back is not None:
-        rows.append(("all back after", f"{back:,.0f} s"))
+    for story in numbers["stories"]:
+        rows += _return(story)
     if numbers["peak_buffer_bytes_a_device"]:
         rows.append(("largest buffer", f"{numbers['peak_buffer_bytes_a_device']:,} bytes"))
     rows += [
@@ -50,3 +46,11 @@ def _rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         ("took", f"{numbers['took_seconds']:,.0f} s at pace {numbers['pace']:g}"),
     ]
     return rows
+
+
+def _return(story: dict[str, Any]) -> list[tuple[str, str]]:
+    """How the fleet came back after a story in which it was away."""
+    peak, back = story["peak_attempts_per_second_once_restored"], story["seconds_until_all_back"]
+    if back is None:
+        return []
+    return [(f"{story['story']}: all back after", f"{back:,.0f} s, at most {peak:,} connects/s")]

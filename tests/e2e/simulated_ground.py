@@ -33,8 +33,10 @@ MODEL = "fl100"
 AT_ONCE = 4
 MANIFEST_BATCH = 25
 """DynamoDB, BatchWriteItem."""
-QUIET_SECONDS = 3.0
-"""The lake's function stores some ten batches a second: this long without news means that there is none."""
+LOOK_SECONDS = 1.0
+SETTLE_SECONDS = 60.0
+"""Without news from the lake's function, which stores some ten batches a second on a machine that is not busy: then
+what is missing does not come."""
 
 
 @dataclass
@@ -157,15 +159,25 @@ class DeskGround(GivenGround):
         await asyncio.to_thread(self._list, [device])
         await asyncio.to_thread(self._register, device)
 
-    async def settle(self) -> None:
-        """Until the lakes grow no more; then read them."""
-        await asyncio.to_thread(self._settle)
+    async def settle(self, acknowledged: int) -> None:
+        """Until the lakes hold so many rows, or grow no more."""
+        await asyncio.to_thread(self._settle, acknowledged)
 
-    def _settle(self) -> None:
-        seen: int | None = None
-        while (now := sum(len(list(lake_keys(s3, bucket))) for s3, bucket in self._lakes())) != seen:
-            seen = now
-            time.sleep(QUIET_SECONDS)
+    def _settle(self, acknowledged: int) -> None:
+        seen, grew_at = 0, time.monotonic()
+        while True:
+            now = sum(len(list(lake_keys(s3, bucket))) for s3, bucket in self._lakes())
+            if now != seen:
+                seen, grew_at = now, time.monotonic()
+                self._read()
+            elif self.stored.total() >= acknowledged or time.monotonic() - grew_at > SETTLE_SECONDS:
+                return
+            time.sleep(LOOK_SECONDS)
+
+    def _read(self) -> None:
+        """All that is there."""
+        self.stored.clear()
+        self.wrong.clear()
         for s3, bucket in self._lakes():
             folded = read_whole_lake(s3, bucket)
             if folded.conflicts:
