@@ -33,6 +33,7 @@ from device.settings import Settings
 from device.shelf import Shelf
 from device.surroundings import Emit, Radio, Source, Surroundings, no_radio
 from protocol.bundle import Bundle
+from protocol.measurement import ClockQuality
 from protocol.topics import command_topic
 from protocol.traffic import STABLE_AFTER, dismissed_delay, retry_delay, route_watch_delay
 
@@ -321,13 +322,24 @@ class Agent:
             raise CannotConnectError(parting.reason)
         was_admitted = self.server_name in self.state.admitted_by
         random = self.surroundings.random
-        window = self.bundle.reconnect_window
-        delay = retry_delay(self.failures - 1, random, was_ever_admitted=was_admitted, window=window)
+        delay = retry_delay(
+            self.failures - 1,
+            random,
+            was_ever_admitted=was_admitted,
+            window=self.bundle.reconnect_window,
+            place=self.bundle.reconnect_place,
+            now=self._believed_time(),
+        )
         if parting.was_dismissed and self._may_return_quickly():
             delay = dismissed_delay(random)
         told: dict[str, Any] = {"event": "failed", "reason": parting.reason, "was_ever_admitted": was_admitted}
         self.emit(told | {"retry_in_seconds": round(delay.total_seconds(), 1)})
         await self._pause(delay)
+
+    def _believed_time(self) -> datetime | None:
+        """What the clock shows, if it was ever set."""
+        world = self.surroundings
+        return None if world.clock_quality() is ClockQuality.UNKNOWN else world.clock()
 
     def _may_return_quickly(self) -> bool:
         """Whether no other dismissal was within `STABLE_AFTER`: who is sent away again and again keeps its place."""

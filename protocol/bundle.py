@@ -44,7 +44,11 @@ class Topics(BaseModel):
 
 
 class Bundle(BaseModel):
-    """What a device must know to connect, other than its key."""
+    """What a device must know to connect, other than its key.
+
+    A key that is added has a default, so that a bundle of an older factory is read; `version` changes when a key comes
+    to mean something else.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -61,6 +65,8 @@ class Bundle(BaseModel):
         Field(ge=SHORTEST_RECONNECT_WINDOW.total_seconds(), le=LONGEST_RECONNECT_WINDOW.total_seconds()),
     ] = int(SAFE_RECONNECT_WINDOW.total_seconds())
     """How wide the fleet spreads its return after an outage (`protocol.traffic.reconnect_window`)."""
+    reconnect_place: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Where in the window this device has its turn (`protocol.reconnect_place`); without one, chance decides."""
 
     keep_alive_seconds: KeepAliveSeconds = int(KEEP_ALIVE.total_seconds())
     """How often the device speaks at least; below every timeout on its path (`protocol.keep_alive`)."""

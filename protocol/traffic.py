@@ -1,15 +1,16 @@
 """When a device talks, so that a fleet never talks at once (step Scatter).
 
 Pure functions over a random number in [0, 1): `random.random` in a device, a fixed value in a test. All times are
-`timedelta`.
+`timedelta`; a moment is aware.
 """
 
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 Random = Callable[[], float]
 """A number in [0, 1), uniform."""
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 KEEP_ALIVE = timedelta(seconds=240)
 """MQTT keep-alive: below the 350 s after which AWS load balancers and NAT gateways drop an idle connection."""
@@ -35,6 +36,15 @@ PEAK_DEVIATIONS = 5
 """How far the quota stands above the mean arrival rate, in standard deviations of a second's arrivals (Poisson).
 
 Five: on one return at 500 connects/s one or two fleets in a thousand see a second above their quota."""
+UNPLACED_SHARE = 0.25
+"""Of a fleet, assumed: devices without a place in the return (`protocol.reconnect_place`), or without a clock to keep
+it by. Every bundle has a place now; only devices older than that have none. A stack whose fleet has more of them says
+so (`unplaced_percent`)."""
+PLACED_SMEAR = timedelta(seconds=1)
+"""How far apart a clock that is a little off and a slow handshake put devices that have the same place."""
+PLACED_EVENNESS = 2 / 3
+"""Of the chance in a second's arrivals, how much even places take away in spite of `PLACED_SMEAR`. A smear of s seconds
+leaves s/3 of Poisson's variance up to one second, and 1 - (s - 1/3)/s^2 beyond: ever more, and never all of it."""
 SAFE_RECONNECT_WINDOW = timedelta(seconds=1250)
 """For a device that was told none: `reconnect_window` of the largest fleet that one account takes, 500,000 connections
 at 500 connects/s (AWS IoT Core quotas)."""
@@ -96,34 +106,65 @@ def backoff_delay(attempt: int, random: Random) -> timedelta:
     return min(BACKOFF_CAP, BACKOFF_BASE * (1 << min(attempt, 10))) * random()
 
 
-def reconnect_window(devices: int, connects_per_second: int) -> timedelta:
+def even_share(*, unplaced: float = UNPLACED_SHARE, of_all: float = 1.0) -> float:
+    """How much of the chance in a second's arrivals the places take away: 0 where none has one.
+
+    `unplaced`: the share of devices without a place. `of_all`: the share of all devices that this cluster has. Which
+    ones these are is nobody's plan, and places thinned by chance are by as much less even.
+    """
+    return (1 - unplaced) * of_all * PLACED_EVENNESS
+
+
+def reconnect_window(devices: int, connects_per_second: int, *, even: float = 0.0) -> timedelta:
     """How wide a fleet spreads its return over a cluster that takes `connects_per_second`, in whole seconds.
 
-    The fleet arrives at the rate whose random peaks stay below the quota: `PEAK_DEVIATIONS` standard deviations. That
-    is 1.25 times the ideal `devices / connects_per_second` at 500 connects/s, and 1.10 times at 3,000; `fleet simulate`
-    shows it. Delivered to each device in its bundle.
+    The fleet arrives at the rate whose random peaks stay below the quota: `PEAK_DEVIATIONS` standard deviations. Where
+    nobody has a place that is 1.25 times the ideal `devices / connects_per_second` at 500 connects/s, and 1.10 times at
+    3,000; `even`, an `even_share`, takes its part off the variance: 1.17 times at 0.5. `fleet simulate` shows it.
+    Delivered to each device in its bundle.
     """
-    deviation = (math.sqrt(PEAK_DEVIATIONS**2 + 4 * connects_per_second) - PEAK_DEVIATIONS) / 2
+    spread_by_chance = PEAK_DEVIATIONS * math.sqrt(1 - even)
+    deviation = (math.sqrt(spread_by_chance**2 + 4 * connects_per_second) - spread_by_chance) / 2
     return max(SHORTEST_RECONNECT_WINDOW, timedelta(seconds=math.ceil(devices / deviation**2)))
 
 
-def reconnect_delay(attempt: int, random: Random, window: timedelta) -> timedelta:
+def reconnect_delay(
+    attempt: int, random: Random, window: timedelta, *, place: float | None = None, now: datetime | None = None
+) -> timedelta:
     """The wait before reconnect number `attempt` (from 0): anywhere in the window, then exactly a window each time.
 
     Who keeps its place in the window keeps the fleet spread: whenever the cluster comes back, arrivals are even and all
     are there one window later. A wait after a failure that can be shorter than the window sends the fleet above its
     quota, whatever its jitter.
+
+    A device with a `place` and a clock dials when its place comes round: windows follow one another from 1970 on. So
+    devices that notice a loss at different moments, or fail slower than others, still arrive evenly. `now` is nothing
+    where the clock cannot be believed; then the place counts from now. Without a place, chance decides.
     """
-    return window * random() if attempt == 0 else window
+    if place is not None and now is not None:
+        # Not before half a window: a timer that fires early must not find the same turn again.
+        earliest = window / 2 if attempt else timedelta()
+        return earliest + (window * place - (now - _EPOCH) - earliest) % window
+    if attempt:
+        return window
+    return window * (random() if place is None else place)
 
 
-def retry_delay(attempt: int, random: Random, *, was_ever_admitted: bool, window: timedelta) -> timedelta:
+def retry_delay(
+    attempt: int,
+    random: Random,
+    *,
+    was_ever_admitted: bool,
+    window: timedelta,
+    place: float | None = None,
+    now: datetime | None = None,
+) -> timedelta:
     """The wait before try number `attempt` (from 0): quick for a new identity's first tries, then backoff.
 
     A device that this cluster knows takes part in the return of a fleet, over the `window` it was told.
     """
     if was_ever_admitted:
-        return reconnect_delay(attempt, random, window)
+        return reconnect_delay(attempt, random, window, place=place, now=now)
     if attempt < ADMISSION_TRIES:
         return admission_delay(attempt, random)
     return backoff_delay(attempt - ADMISSION_TRIES, random)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -12,11 +11,13 @@ from pydantic import ValidationError
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics, read_bundle
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
+from protocol.reconnect_place import reconnect_place
 from protocol.topics import batch_topic, command_filter
 from provisioning.durable import make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
 from provisioning.key_file import read_device_key
 from provisioning.ledger.records import Identity
+from stacks.environment import Environment
 
 
 def check_folder(folder: Path, device: DeviceId) -> None:
@@ -37,18 +38,17 @@ def bundle_files(
     identity: Identity,
     *,
     issuers: Sequence[x509.Certificate],
-    domain: str,
-    reconnect_window: timedelta,
-    keep_alives: Mapping[str, timedelta],
+    environment: Environment,
+    ledger: str,
     trust_anchors: bytes,
 ) -> dict[str, bytes]:
     """The bundle's files in the order they are written: `bundle.json` last, so where it stands, all stand.
 
-    `keep_alives`: by operator, for the networks that need another one than the usual. `issuers`: who signed the device,
-    and who signed that one, up to the root, which is not among them.
+    `issuers`: who signed the device, and who signed that one, up to the root, which is not among them. `ledger`: the
+    name of the one that holds the identity.
     """
     chain = b"".join(each.public_bytes(Encoding.PEM) for each in (identity.certificate, *issuers))
-    document = _document(identity, domain, reconnect_window, keep_alives)
+    document = _document(identity, environment, ledger)
     return {
         CHAIN_FILE: chain,
         TRUST_ANCHORS_FILE: trust_anchors,
@@ -77,18 +77,17 @@ def writing(device: DeviceId, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _document(
-    identity: Identity, domain: str, reconnect_window: timedelta, keep_alives: Mapping[str, timedelta]
-) -> Bundle:
-    device = identity.device
+def _document(identity: Identity, environment: Environment, ledger: str) -> Bundle:
+    device, fleet = identity.device, environment.fleet
     return Bundle(
         device=device,
         model=identity.model,
-        domain=domain,
-        hostname=device_hostname(device, domain),
+        domain=environment.domain,
+        hostname=device_hostname(device, environment.domain),
         topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
-        reconnect_window_seconds=int(reconnect_window.total_seconds()),
-        keep_alive_seconds_by_operator={name: int(each.total_seconds()) for name, each in keep_alives.items()},
+        reconnect_window_seconds=int(fleet.reconnect_window.total_seconds()),
+        reconnect_place=reconnect_place(identity.issuance, ledger),
+        keep_alive_seconds_by_operator={name: int(each.total_seconds()) for name, each in fleet.keep_alives.items()},
     )
 
 

@@ -184,7 +184,7 @@ class Station:
                     new_serial=serials_of(self.plan.signer(order.authority).serials),
                     is_delivered=hand_over is None,
                 )
-            files = self.bundle(identity, authority.certificate)
+            files = self.bundle(identity, authority.certificate, ledger.name)
             if hand_over is not None:
                 hand_over(identity, files)
                 ledger.deliver(identity, at=self.clock())
@@ -242,19 +242,20 @@ class Station:
         issuer = self.certificates.get(identity.authority)
         if issuer is None or identity.is_revoked:
             return None
-        return self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")))
+        with self._ledger() as ledger:
+            name = ledger.name
+        return self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")), name)
 
     def _ledger(self) -> AbstractContextManager[Ledger]:
         return self._kept.use(self.factory, self.environment.name)
 
-    def bundle(self, identity: Identity, issuer: x509.Certificate) -> Mapping[str, bytes]:
-        """The connection bundle of an identity: file name to content."""
+    def bundle(self, identity: Identity, issuer: x509.Certificate, ledger: str) -> Mapping[str, bytes]:
+        """The connection bundle of an identity: file name to content. `ledger`: the name of the one that holds it."""
         return bundle_files(
             identity,
             issuers=(issuer, *self._above(identity.authority)),
-            domain=self.environment.domain,
-            reconnect_window=self.environment.fleet.reconnect_window,
-            keep_alives=self.environment.fleet.keep_alives,
+            environment=self.environment,
+            ledger=ledger,
             trust_anchors=self.trust_anchors,
         )
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from protocol.device_id import parse_device_id
 from protocol.keep_alive import Operator, fitting_keep_alive
-from protocol.traffic import reconnect_window
+from protocol.traffic import UNPLACED_SHARE, even_share, reconnect_window
 from stacks.grammar import CommonName, Day, Domain, Ipv4, Label, Region, StackName, TagValue, Text
 
 MAX_PINNED_DEVICES = 200
@@ -150,6 +150,8 @@ class Fleet(Frozen):
     """From the moment a cluster is back until every device is; devices keep their readings meanwhile."""
     clusters: dict[Label, ClusterLoad]
     """Cluster to its load."""
+    unplaced_percent: Annotated[int, Field(ge=0, le=100)] = round(UNPLACED_SHARE * 100)
+    """Of the devices, those whose bundle gives them no place in the return, or whose clock is never set."""
     operators: dict[Text, NetworkOperator] = {}
     """The networks that need a keep-alive of their own, by what modems call them; bundles carry it."""
 
@@ -171,7 +173,13 @@ class Fleet(Frozen):
     @property
     def reconnect_window(self) -> timedelta:
         """What devices are told: the window of the cluster that needs the widest, for a device may be moved to any."""
-        return max(reconnect_window(load.devices, load.connects_per_second) for load in self.clusters.values())
+        return max(self.window_of(load) for load in self.clusters.values())
+
+    def window_of(self, load: ClusterLoad) -> timedelta:
+        """How wide a cluster with this load needs the return of its devices."""
+        of_all = load.devices / sum(each.devices for each in self.clusters.values())
+        even = even_share(unplaced=self.unplaced_percent / 100, of_all=of_all)
+        return reconnect_window(load.devices, load.connects_per_second, even=even)
 
 
 class Authority(Frozen):

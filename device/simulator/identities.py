@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
+from protocol.reconnect_place import reconnect_place
 from protocol.topics import batch_topic, command_filter
 
 LIFETIME = timedelta(days=2)
@@ -73,7 +74,7 @@ def make_devices(
     now: datetime,
 ) -> Iterator[Path]:
     """The folder of each device, with a bundle as the factory writes it; `anchors` is what they trust, all of them."""
-    for device in devices:
+    for number, device in enumerate(devices):
         path = folder / device
         path.mkdir(parents=True)
         bundle = Bundle(
@@ -83,6 +84,7 @@ def make_devices(
             hostname=device_hostname(device, domain),
             topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
             reconnect_window_seconds=int(reconnect_window.total_seconds()),
+            reconnect_place=reconnect_place(number, MODEL),
             keep_alive_seconds=int(KEEP_ALIVE.total_seconds()),
             session_expiry_seconds=int(SESSION_EXPIRY.total_seconds()),
         )

@@ -21,6 +21,7 @@ from fleet.outage.policy import PICTURED, policies
 from fleet.outage.publishing import scheduled, synchronized
 from fleet.outage.simulation import Outage
 from fleet.outage.simulation import simulate as simulate_outage
+from protocol.traffic import UNPLACED_SHARE
 from provisioning.commands.options import AsJson
 from provisioning.commands.telling import tell, tell_rows
 
@@ -48,6 +49,12 @@ def simulate(
     devices: Annotated[int, typer.Option(min=1, max=MAX_DEVICES, help="How many devices lose the cluster at once.")],
     connects_per_second: Annotated[int, typer.Option(min=1, help="The account's quota of new connections.")] = 500,
     outage: Annotated[str, typer.Option(help="How long the cluster is away: 90s, 30m, 2h, or 0s.")] = "30m",
+    noticed_over: Annotated[
+        str, typer.Option(help="How far apart devices notice: 0s of a broker that fell, 6m of a silent network.")
+    ] = "0s",
+    unplaced_percent: Annotated[
+        int, typer.Option(min=0, max=100, help="Of the devices, those that have no place in the return.")
+    ] = round(UNPLACED_SHARE * 100),
     policy: Annotated[
         str, typer.Option(help=f"How devices wait before they dial again: {', '.join(POLICIES)}.")
     ] = "contract",
@@ -60,7 +67,12 @@ def simulate(
 ) -> None:
     """Compute an outage: connects a second against the quota, time to recover, readings delayed and lost."""
     with errors_told():
-        lost = Outage(devices=devices, connects_per_second=connects_per_second, seconds=_seconds(outage))
+        lost = Outage(
+            devices=devices,
+            connects_per_second=connects_per_second,
+            seconds=_seconds("--outage", outage),
+            noticed_over_seconds=_seconds("--noticed-over", noticed_over),
+        )
         if svg is not None and not svg.parent.is_dir():
             raise RefusedError(f"--svg: {svg.parent} is no folder; make it first")
         if policy not in POLICIES:
@@ -68,7 +80,7 @@ def simulate(
         names = POLICIES if compare else (policy,)
         asked = [(name, broker.value) for name in names]
         pictured = [(name, kind) for kind in BROKERS for name in PICTURED] if svg is not None else []
-        runs = dict(_runs(lost, dict.fromkeys([*asked, *pictured]), seed))
+        runs = dict(_runs(lost, dict.fromkeys([*asked, *pictured]), unplaced_percent / 100, seed))
         rows = [_told(lost, runs[key], buffer_mib) for key in asked]
         if svg is not None:
             quiet = scheduled(devices, QUIET_SECONDS, np.random.default_rng(seed))
@@ -82,9 +94,11 @@ def simulate(
         tell(rows[0] if as_json else _spoken(rows[0]), as_json=as_json)
 
 
-def _runs(outage: Outage, wanted: Iterable[tuple[str, str]], seed: int) -> Iterator[tuple[tuple[str, str], Run]]:
+def _runs(
+    outage: Outage, wanted: Iterable[tuple[str, str]], unplaced: float, seed: int
+) -> Iterator[tuple[tuple[str, str], Run]]:
     """Each policy and broker once, with a bar on a terminal."""
-    known = policies(outage.devices, outage.connects_per_second)
+    known = policies(outage.devices, outage.connects_per_second, unplaced)
     told = Console(stderr=True)
     for name, kind in track(list(wanted), "simulating", console=told, disable=not sys.stderr.isatty(), transient=True):
         answering = BROKERS[kind](outage.connects_per_second)
@@ -136,11 +150,11 @@ def _span(seconds: float | None) -> str:
     return "never seen" if seconds is None else f"{seconds:,.0f} s"
 
 
-def _seconds(text: str) -> int:
+def _seconds(option: str, text: str) -> int:
     found = re.fullmatch(r"(\d{1,7})([smh])", text)
     if found is None:
-        raise RefusedError(f"--outage: {text!r} is no time; write a whole number and its unit, such as 90s, 30m or 2h")
+        raise RefusedError(f"{option}: {text!r} is no time; write a whole number and its unit, such as 90s, 30m or 2h")
     seconds = int(found[1]) * UNITS[found[2]]
     if seconds > MAX_OUTAGE_SECONDS:
-        raise RefusedError(f"--outage: {text} is longer than a week; choose at most {MAX_OUTAGE_SECONDS // 3600}h")
+        raise RefusedError(f"{option}: {text} is longer than a week; choose at most {MAX_OUTAGE_SECONDS // 3600}h")
     return seconds

@@ -1,8 +1,9 @@
 """One outage of one fleet under one policy, second by second once the cluster is back.
 
-Every device loses its connection at second 0: the worst case, as when a cluster's processes end and their sockets are
-closed. While the cluster is away no device depends on another, so each round of attempts is one array. Once it is back,
-the attempts of each second meet the broker in the order of time.
+Every device loses its connection at second 0. All notice in that second, as when a cluster's processes end and their
+sockets are closed; or over some minutes, as when a network falls silent and the keep-alive tells. While the cluster is
+away no device depends on another, so each round of attempts is one array. Once it is back, the attempts of each second
+meet the broker in the order of time.
 """
 
 import itertools
@@ -11,11 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from fleet.outage.broker import ANSWER_SECONDS, Broker
 from fleet.outage.course import Course
-from fleet.outage.policy import Counts, Floats, Policy
+from fleet.outage.policy import Counts, Floats, Indexes, Policy, Tries
 
 BLOCK_SECONDS = 8
 """Who may dial in the next seconds is picked out of the fleet once in so many: an array of 1,000,000 is long."""
@@ -33,6 +33,8 @@ class Outage:
     connects_per_second: int
     seconds: int
     """Until the cluster is there again."""
+    noticed_over_seconds: int = 0
+    """How far apart devices notice that they lost it."""
 
     @property
     def ideal_seconds(self) -> float:
@@ -47,7 +49,7 @@ class Outage:
 
 def simulate(outage: Outage, policy: Policy, broker: Broker, random: Generator) -> Course:
     """What happens, until everyone is back or the watch ends. The same seed gives the same course."""
-    fleet = _Fleet.disconnected(outage.devices, policy, random)
+    fleet = _Fleet.disconnected(outage, policy, random)
     attempts = np.zeros(outage.watched_until, dtype=np.int64)
     for times in fleet.dial_in_vain(until=outage.seconds):
         attempts += np.bincount(times.astype(np.int64), minlength=len(attempts))
@@ -60,7 +62,7 @@ def simulate(outage: Outage, policy: Policy, broker: Broker, random: Generator) 
     return Course(outage.devices, outage.connects_per_second, outage.seconds, attempts, fleet.back_at, fleet.attempt)
 
 
-def _seconds(fleet: "_Fleet", outage: Outage) -> Iterator[tuple[int, NDArray[np.intp]]]:
+def _seconds(fleet: "_Fleet", outage: Outage) -> Iterator[tuple[int, Indexes]]:
     """Each second after the outage, with the devices that may dial in it, while any device is away."""
     for block in range(outage.seconds, outage.watched_until, BLOCK_SECONDS):
         end = min(block + BLOCK_SECONDS, outage.watched_until)
@@ -87,10 +89,14 @@ class _Fleet:
         self.back_at = np.full(len(self.next_at), np.nan)
 
     @classmethod
-    def disconnected(cls, devices: int, policy: Policy, random: Generator) -> "_Fleet":
-        attempt, before = np.zeros(devices, dtype=np.int64), np.zeros(devices)
-        first = policy.waits(attempt, before, random.random(devices))
-        return cls(policy, random, first.copy(), first, attempt)
+    def disconnected(cls, outage: Outage, policy: Policy, random: Generator) -> "_Fleet":
+        count = outage.devices
+        attempt, nothing = np.zeros(count, dtype=np.int64), np.zeros(count)
+        fleet = cls(policy, random, next_at=nothing, waited=nothing, attempt=attempt)
+        noticed = outage.noticed_over_seconds * random.random(count)
+        fleet.waited = fleet._wait(np.arange(count), attempt, nothing, noticed)
+        fleet.next_at = noticed + fleet.waited
+        return fleet
 
     def dial_in_vain(self, *, until: float) -> Iterator[Floats]:
         """The times of a round of attempts that reach nobody, until every device dials after the outage only."""
@@ -101,7 +107,7 @@ class _Fleet:
                 return
             yield times
             attempt = np.broadcast_to(np.int64(dialled), times.shape)
-            waited = self.policy.waits(attempt, waited, self.random.random(len(times)))
+            waited = self._wait(active, attempt, waited, times + ANSWER_SECONDS)
             times = times + ANSWER_SECONDS + waited
             if (again := times < until).all():
                 continue
@@ -109,12 +115,12 @@ class _Fleet:
             self.next_at[done], self.waited[done], self.attempt[done] = times[~again], waited[~again], dialled
             active, times, waited = active[again], times[again], waited[again]
 
-    def due(self, candidates: NDArray[np.intp], *, before: float) -> NDArray[np.intp]:
+    def due(self, candidates: Indexes, *, before: float) -> Indexes:
         """The candidates that dial before this time, in the order in which they do."""
         due = candidates[self.next_at[candidates] < before]
         return due[np.argsort(self.next_at[due])]
 
-    def settle(self, devices: NDArray[np.intp], let_in_at: Floats, answer_seconds: float) -> NDArray[np.intp]:
+    def settle(self, devices: Indexes, let_in_at: Floats, answer_seconds: float) -> Indexes:
         """Who was let in is back; the others, returned, wait by the policy, from when they know."""
         refused = np.isnan(let_in_at)
         back, away = devices[~refused], devices[refused]
@@ -122,7 +128,11 @@ class _Fleet:
         self.back_at[back] = let_in_at[~refused]
         self.next_at[back] = np.inf
         self.attempt[away] += 1
-        waits = self.policy.waits(self.attempt[away], self.waited[away], self.random.random(len(away)))
-        self.waited[away] = waits
-        self.next_at[away] += answer_seconds + waits
+        known_at = self.next_at[away] + answer_seconds
+        self.waited[away] = self._wait(away, self.attempt[away], self.waited[away], known_at)
+        self.next_at[away] = known_at + self.waited[away]
         return away
+
+    def _wait(self, devices: Indexes, attempt: Counts, previous: Floats, now: Floats) -> Floats:
+        drawn = self.random.random(len(devices))
+        return self.policy.waits(Tries(devices=devices, attempt=attempt, previous=previous, now=now, uniform=drawn))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from protocol.bundle import KEY_FILE
 from protocol.device_id import DeviceId
+from protocol.reconnect_place import reconnect_place
 from provisioning.algorithm import PublicKey
 from provisioning.bulk.folder import Folder
 from provisioning.bulk.keys import keep_keys, make_or_read_keys
@@ -63,7 +64,7 @@ class Line:
         rows = self.table.rows_of(part)
         requests = self._requests(part, [self._asked(row, refused) for row in rows], refused)
         identities = self._identities(requests, ledger, refused)
-        self._write(part, rows, identities, refused)
+        self._write(part, rows, identities, refused, ledger.name)
         ledger.deliver_all(list(identities.values()), at=self.station.clock())
         return Done(len(identities), len(refused))
 
@@ -121,25 +122,32 @@ class Line:
                     found[row.row.line] = given
         return dict(sorted(found.items()))
 
-    def _write(self, part: Part, rows: Sequence[Row], identities: dict[int, Identity], refused: dict[int, str]) -> None:
+    def _write(
+        self,
+        part: Part,
+        rows: Sequence[Row],
+        identities: dict[int, Identity],
+        refused: dict[int, str],
+        ledger: str,
+    ) -> None:
         """The part's files; the certificates last, so that where they stand, all stand."""
         if self.folder.keys(part.index).exists():
             keep_keys(self.folder.keys(part.index), frozenset(each.device for each in identities.values()))
         if self.has_bundles:
-            self._hand_over(identities)
+            self._hand_over(identities, ledger)
         failed = self.folder.failed(part.index)
         if refused:
             write_durably(failed, _failed(self.table, rows, refused))
         else:
             failed.unlink(missing_ok=True)
-        results = b"".join(map(_result, identities.values()))
+        results = b"".join(_result(identity, ledger) for identity in identities.values())
         write_durably(self.folder.certificates(part.index), results)
 
-    def _hand_over(self, identities: dict[int, Identity]) -> None:
+    def _hand_over(self, identities: dict[int, Identity], ledger: str) -> None:
         issuers = {each.authority for each in identities.values()}
         certificates = {name: self.station.authority(name).certificate for name in issuers}
         for identity in identities.values():
-            files = self.station.bundle(identity, certificates[identity.authority])
+            files = self.station.bundle(identity, certificates[identity.authority], ledger)
             hand_over(identity, files, self.folder.device(identity.device))
 
     def _key_in_folder(self, row: Asked) -> PublicKey:
@@ -182,7 +190,7 @@ def _csv(rows: Sequence[Sequence[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _result(identity: Identity) -> bytes:
+def _result(identity: Identity, ledger: str) -> bytes:
     """One line; nothing in it needs quotes."""
     facts = (
         identity.device,
@@ -191,6 +199,7 @@ def _result(identity: Identity) -> bytes:
         f"{identity.serial:x}",
         identity.fingerprint,
         identity.not_after.isoformat(),
+        f"{reconnect_place(identity.issuance, ledger)}",
     )
     return ",".join(facts).encode() + b"," + b2a_base64(identity.der)
 

@@ -53,6 +53,12 @@ class Ledger:
                 log.wake()
             yield cls(connection, log, Issued(connection))
 
+    @property
+    def name(self) -> str:
+        """What no other ledger is called, given to it by chance when it was made."""
+        (name,) = self.connection.execute("SELECT id FROM ledger").fetchone()
+        return str(name)
+
     def find(self, device: DeviceId, key_hash: str, *, model: str, authority: str) -> Prepared | Identity | None:
         """What stands for this request already; `RefusedError` when it contradicts what stands."""
         with _failing(f"device {device}"), self._one_moment():

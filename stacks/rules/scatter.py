@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from protocol.bundle import LONGEST_RECONNECT_WINDOW
 from protocol.keep_alive import KeepAliveError
-from protocol.traffic import reconnect_window
 from stacks.environment import Cluster, ClusterLoad, Fleet
 from stacks.rules.breach import Breach, Breaches
 
@@ -33,18 +32,18 @@ def fleets_fit_their_connections(fleet: Fleet) -> Breaches:
 
 
 def fleets_come_back_in_time(fleet: Fleet) -> Breaches:
-    """After an outage devices return over `protocol.traffic.reconnect_window`, so that connects stay in the quota."""
+    """After an outage devices return over the window that their bundles say, so that connects stay in the quota."""
     allowed = min(timedelta(minutes=fleet.recovery_minutes), LONGEST_RECONNECT_WINDOW)
     for name, load in fleet.clusters.items():
-        window = reconnect_window(load.devices, load.connects_per_second)
+        window = fleet.window_of(load)
         if window > allowed:
             rule = (
                 f"{load.devices:,} devices need {_minutes(window)} minutes to come back at "
                 f"{load.connects_per_second:,} connects/s, and {fleet.recovery_minutes} are allowed"
             )
             way_out = (
-                f"have AWS raise the quota to {_enough(load, allowed):,} connects/s, spread the devices over more "
-                "clusters, or allow more recovery_minutes"
+                f"have AWS raise the quota to {_enough(fleet, load, allowed):,} connects/s, spread the devices over "
+                "more clusters, or allow more recovery_minutes"
             )
             yield Breach(("fleet", "clusters", name, "connects_per_second"), rule, way_out)
 
@@ -59,12 +58,12 @@ def operators_let_devices_stay_connected(fleet: Fleet) -> Breaches:
             yield Breach(("fleet", "operators", name), rule, way_out)
 
 
-def _enough(load: ClusterLoad, allowed: timedelta) -> int:
+def _enough(fleet: Fleet, load: ClusterLoad, allowed: timedelta) -> int:
     """The smallest quota with which the fleet is back in time: by halving, for a larger one never takes longer."""
     low, high = load.connects_per_second, 2 * load.devices
     while low + 1 < high:
         middle = (low + high) // 2
-        if reconnect_window(load.devices, middle) > allowed:
+        if fleet.window_of(load.model_copy(update={"connects_per_second": middle})) > allowed:
             low = middle
         else:
             high = middle

@@ -1,5 +1,5 @@
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -73,16 +73,74 @@ def test_the_window_is_that_of_the_fleet_and_the_quota(devices: int, connects_pe
     assert traffic.reconnect_window(devices, connects_per_second) == timedelta(seconds=seconds)
 
 
-@given(st.integers(1, 10**8), st.integers(1, 10**5))
-def test_random_peaks_of_the_window_stay_below_the_quota(devices: int, connects_per_second: int) -> None:
-    rate = devices / traffic.reconnect_window(devices, connects_per_second).total_seconds()
-    assert rate + traffic.PEAK_DEVIATIONS * math.sqrt(rate) <= connects_per_second * (1 + 1e-9)
+@given(st.integers(1, 10**8), st.integers(1, 10**5), uniform)
+def test_random_peaks_of_the_window_stay_below_the_quota(devices: int, connects_per_second: int, even: float) -> None:
+    rate = devices / traffic.reconnect_window(devices, connects_per_second, even=even).total_seconds()
+    assert rate + traffic.PEAK_DEVIATIONS * math.sqrt(rate * (1 - even)) <= connects_per_second * (1 + 1e-9)
 
 
-@given(st.integers(1, 10**8), st.integers(1, 10**5))
-def test_more_devices_never_narrow_the_window_and_more_connects_never_widen_it(devices: int, rate: int) -> None:
-    window = traffic.reconnect_window(devices, rate)
-    assert traffic.reconnect_window(devices + 1, rate) >= window >= traffic.reconnect_window(devices, rate + 1)
+@given(st.integers(1, 10**8), st.integers(1, 10**5), uniform)
+def test_more_devices_never_narrow_the_window_and_more_connects_never_widen_it(
+    devices: int, rate: int, even: float
+) -> None:
+    window = traffic.reconnect_window(devices, rate, even=even)
+    assert traffic.reconnect_window(devices + 1, rate, even=even) >= window
+    assert window >= traffic.reconnect_window(devices, rate + 1, even=even)
+    assert window <= traffic.reconnect_window(devices, rate), "places never cost anything"
+
+
+@pytest.mark.parametrize(("connects_per_second", "over_the_ideal"), [(500, 1.172), (1000, 1.119), (3000, 1.068)])
+def test_a_fleet_with_places_returns_within_six_fifths_of_the_ideal(
+    connects_per_second: int, over_the_ideal: float
+) -> None:
+    window = traffic.reconnect_window(1_000_000, connects_per_second, even=traffic.even_share())
+    ideal = timedelta(seconds=1_000_000 / connects_per_second)
+    assert window / ideal == pytest.approx(over_the_ideal, abs=0.001)
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2046, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+windows = st.integers(30, 86_400).map(lambda seconds: timedelta(seconds=seconds))
+
+
+def phase(moment: datetime, window: timedelta) -> timedelta:
+    """Where in the window a moment lies."""
+    return (moment - EPOCH) % window
+
+
+@given(uniform, windows, moments, moments)
+def test_a_device_with_a_clock_dials_at_its_place_whenever_it_lost_its_cluster(
+    place: float, window: timedelta, now: datetime, later: datetime
+) -> None:
+    turns = []
+    for noticed in (now, later):
+        wait = traffic.reconnect_delay(0, crash, window, place=place, now=noticed)
+        assert timedelta(0) <= wait < window
+        turns.append(phase(noticed + wait, window))
+    assert turns[0] == turns[1] == window * place % window
+
+
+@given(uniform, windows, moments, st.integers(1, 100), st.integers(-200, 30_000))
+def test_each_further_turn_is_a_window_later_however_long_the_failure_took_and_if_a_timer_fires_early(
+    place: float, window: timedelta, now: datetime, attempt: int, milliseconds: int
+) -> None:
+    turn = now + traffic.reconnect_delay(0, crash, window, place=place, now=now)
+    failed = turn + timedelta(milliseconds=milliseconds)
+    again = failed + traffic.reconnect_delay(attempt, crash, window, place=place, now=failed)
+    late = timedelta(milliseconds=milliseconds) >= window / 2
+    assert again - turn == (2 if late else 1) * window
+
+
+@given(uniform, st.integers(1, 100))
+def test_without_a_clock_a_place_counts_from_the_loss_and_then_as_before(place: float, attempt: int) -> None:
+    assert traffic.reconnect_delay(0, crash, WINDOW, place=place) == WINDOW * place
+    assert traffic.reconnect_delay(attempt, crash, WINDOW, place=place) == WINDOW
+    known = traffic.retry_delay(0, crash, was_ever_admitted=True, window=WINDOW, place=place, now=EPOCH)
+    assert known == traffic.reconnect_delay(0, crash, WINDOW, place=place, now=EPOCH)
+
+
+def crash() -> float:
+    raise AssertionError("a device that has a place asks no chance")
 
 
 def test_a_device_that_was_told_no_window_is_safe_in_the_largest_fleet_of_one_account() -> None:

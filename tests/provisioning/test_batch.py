@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from protocol.bundle import read_bundle
 from provisioning.bulk import batch as bulk_batch
 from provisioning.bulk import table
 from provisioning.bulk.table import scan
@@ -92,7 +93,10 @@ def test_with_bundles_each_device_has_its_folder_as_from_issue(factory: Factory)
     assert not (out / "keys.csv").exists(), "a key is in one place"
     again = factory.issue("device1", "--generate-key", "--out", out / "devices" / "device1")
     assert again.code == 0, again.err
-    assert again.json["fingerprint"] == read(out / "certificates.csv")[1]["fingerprint"]
+    (row,) = (row for row in read(out / "certificates.csv") if row["device"] == "device1")
+    assert again.json["fingerprint"] == row["fingerprint"]
+    place = read_bundle(out / "devices" / "device1").reconnect_place
+    assert place == float(row["reconnect_place"]), "for whoever writes the bundle from the table"
 
 
 BAD_ROWS = [

@@ -17,6 +17,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from protocol.bundle import read_bundle
 from protocol.device_id import DeviceId
+from protocol.reconnect_place import reconnect_place
 from provisioning.algorithm import KeyType
 from provisioning.authority import IssuingAuthority
 from provisioning.birth import BirthProfile
@@ -60,6 +61,18 @@ def test_a_bundle_has_everything_a_device_needs_to_connect(factory: Factory) -> 
     assert issuer.subject.rfc4514_string() == "CN=Flotilla Dev Line A Issuing CA,O=Test Fleet"
     assert issued.json["fingerprint"] == certificate.fingerprint(hashes.SHA256()).hex()
     assert issued.json["serial"] == f"{certificate.serial_number:x}"
+
+
+def test_each_device_has_a_place_in_the_return_of_its_own_and_keeps_it(factory: Factory) -> None:
+    assert [factory.issue(device).code for device in ("device1", "device2")] == [0, 0]
+    places = [read_bundle(factory.device(device)).reconnect_place for device in ("device1", "device2")]
+    with sqlite3.connect(factory.folder / "ledger.db") as ledger:
+        (named,) = ledger.execute("SELECT id FROM ledger").fetchone()
+        numbers = [number for (number,) in ledger.execute("SELECT number FROM issuance ORDER BY number")]
+    assert places == [reconnect_place(number, named) for number in numbers], "even, and turned by the ledger's name"
+    assert places[0] != places[1]
+    assert factory.issue("device1").code == 0
+    assert read_bundle(factory.device("device1")).reconnect_place == places[0]
 
 
 def test_a_device_trusts_the_roots_of_amazon_unless_told_otherwise(factory: Factory) -> None:

@@ -8,16 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.bundle import Bundle
-from protocol.traffic import reconnect_window
+from protocol.traffic import even_share, reconnect_window
 from stacks.environment import Fleet
 from stacks.load import available_stacks, load_environment
 from stacks.rules import scatter
 from tests.stacks.values import cluster, clusters
 
 
-def fleet(devices: int = 100_000, recovery_minutes: int = 60, **quotas: int) -> Fleet:
+def fleet(devices: int = 100_000, recovery_minutes: int = 60, unplaced: int = 100, **quotas: int) -> Fleet:
     loads: dict[str, Any] = {"eu1": {"devices": devices, **quotas}}
-    return Fleet.model_validate({"recovery_minutes": recovery_minutes, "clusters": loads})
+    said = {"recovery_minutes": recovery_minutes, "unplaced_percent": unplaced, "clusters": loads}
+    return Fleet.model_validate(said)
 
 
 def test_a_cluster_without_a_load_and_a_load_without_a_cluster_are_refused() -> None:
@@ -53,6 +54,19 @@ def test_a_fleet_fits_up_to_the_minute(devices: int, minutes: int, quota: int, *
     )
 
 
+@pytest.mark.parametrize(("devices", "unplaced", "fits"), [(25_616, 25, True), (25_617, 25, False), (25_617, 0, True)])
+def test_a_fleet_whose_devices_have_places_fits_closer(devices: int, unplaced: int, *, fits: bool) -> None:
+    breaches = list(scatter.fleets_come_back_in_time(fleet(devices, 1, unplaced)))
+    assert len(breaches) == (0 if fits else 1)
+
+
+def test_a_fleet_that_says_nothing_is_taken_to_have_some_devices_without_a_place() -> None:
+    said = Fleet.model_validate({"clusters": {"eu1": {"devices": 100_000}}})
+    assert said.unplaced_percent == 25
+    assert said.reconnect_window == reconnect_window(100_000, 500, even=even_share())
+    assert fleet().reconnect_window == reconnect_window(100_000, 500), "as chance needs it where none has a place"
+
+
 def test_a_network_in_which_no_device_stays_connected_is_refused() -> None:
     networks = {
         "Nordtel": {"idle_timeout_seconds": 240},
@@ -69,14 +83,21 @@ def test_a_network_in_which_no_device_stays_connected_is_refused() -> None:
 
 @given(st.integers(1, 10**8), st.integers(1, 1440), st.integers(1, 10_000))
 def test_the_quota_that_a_refusal_asks_for_is_the_smallest_that_fits(devices: int, minutes: int, quota: int) -> None:
-    for breach in scatter.fleets_come_back_in_time(fleet(devices, minutes, connects_per_second=quota)):
-        enough = int(breach.way_out.split(" connects/s")[0].rsplit(" ", 1)[1].replace(",", ""))
-        assert reconnect_window(devices, enough) <= timedelta(minutes=minutes) < reconnect_window(devices, enough - 1)
+    for unplaced in (25, 100):
+        for breach in scatter.fleets_come_back_in_time(fleet(devices, minutes, unplaced, connects_per_second=quota)):
+            enough = int(breach.way_out.split(" connects/s")[0].rsplit(" ", 1)[1].replace(",", ""))
+            windows = [fleet(devices, minutes, unplaced, connects_per_second=each) for each in (enough, enough - 1)]
+            fits, does_not = (each.reconnect_window for each in windows)
+            assert fits <= timedelta(minutes=minutes) < does_not
 
 
 def test_devices_are_told_the_widest_window_of_all_clusters() -> None:
     loads = {"eu1": {"devices": 100_000}, "us1": {"devices": 400_000, "connects_per_second": 3000}}
-    assert Fleet.model_validate({"clusters": loads}).reconnect_window == timedelta(seconds=250)
+    told = Fleet.model_validate({"unplaced_percent": 100, "clusters": loads})
+    assert told.reconnect_window == timedelta(seconds=250)
+    some = Fleet.model_validate({"clusters": loads}).reconnect_window
+    assert some == reconnect_window(100_000, 500, even=even_share(of_all=0.2)), "which fifth of all it has is chance"
+    assert some < timedelta(seconds=250)
 
 
 @pytest.mark.parametrize("stack", available_stacks())
