@@ -1,4 +1,4 @@
-"""What the keys of authorities in files are encrypted with."""
+"""What keys in files are encrypted with: those of authorities, and those that were made for the devices of a batch."""
 
 import secrets
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from provisioning.errors import RefusedError, StationError
 PASSPHRASE_FILE = "passphrase"  # noqa: S105  # a file name
 """In the factory folder of `dev` only: there the keys protect nothing, and nobody is there to type."""
 PASSPHRASE_VARIABLE = "FLOTILLA_ROOT_PASSPHRASE"  # noqa: S105  # a variable name
+KEYS_PASSPHRASE_VARIABLE = "FLOTILLA_KEYS_PASSPHRASE"  # noqa: S105  # a variable name
 MIN_CHARACTERS = 15
 """NIST SP 800-63B-4, section 3.1.1: passwords that stand alone."""
 
@@ -39,15 +40,17 @@ def read_kept_passphrase(factory: Path) -> bytes:
         ) from error
 
 
-def given_passphrase(ask: Callable[[], str]) -> Passphrase:
-    """A passphrase that people keep; `ask` reads it from where they put it."""
+def given_passphrase(
+    ask: Callable[[], str], *, whose: str = "the root's", variable: str = PASSPHRASE_VARIABLE
+) -> Passphrase:
+    """A passphrase that people keep; `ask` reads it from where they put it, `variable` or a prompt."""
 
     def checked() -> bytes:
         text = ask()
         if len(text) < MIN_CHARACTERS:
             raise RefusedError(
-                f"the root's passphrase has {len(text)} characters; use at least {MIN_CHARACTERS}, "
-                f"in {PASSPHRASE_VARIABLE} or when asked"
+                f"{whose} passphrase has {len(text)} characters; use at least {MIN_CHARACTERS}, "
+                f"in {variable} or when asked"
             )
         return text.encode()
 

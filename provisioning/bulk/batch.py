@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +46,8 @@ class Batch:
     defaults: Defaults
     folder: Folder
     has_bundles: bool
+    key_passphrase: bytes | None = field(default=None, repr=False)
+    """What the keys that are made here are encrypted with; None where they are not."""
 
     @property
     def signers(self) -> list[str]:
@@ -62,7 +64,12 @@ class Batch:
             "model": self.defaults.model,
             "authority": self.defaults.authority,
             "bundles": self.has_bundles,
+            **({} if self.key_passphrase is None else {"keys": "encrypted"}),
         }
+
+    def is_reported(self, report: Mapping[str, Any]) -> bool:
+        """Whether a report is this batch's, and not that of another file or other options."""
+        return {name: report[name] for name in (*self.claim, "keys") if name in report} == self.claim
 
     def line(self, station: Station) -> Line:
         """The batch at a station."""
@@ -72,6 +79,7 @@ class Batch:
             defaults=self.defaults,
             folder=self.folder,
             has_bundles=self.has_bundles,
+            key_passphrase=self.key_passphrase,
         )
 
 
@@ -100,6 +108,8 @@ def issue_batch(
 ) -> Done:
     """Every row issued and delivered, or among the failed."""
     batch.folder.claim(batch.claim)
+    if batch.key_passphrase is not None:
+        batch.folder.check_passphrase(batch.key_passphrase)
     parts = batch.table.parts
     done: list[Done] = []
     if jobs == 1 or batch.table.rows <= ALONE:

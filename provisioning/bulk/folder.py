@@ -6,6 +6,7 @@
 | `parts/` | while it runs: per part, its keys, its rows that failed, its certificates |
 | `certificates.csv` | one row a device: its certificate as the Base64 of its DER |
 | `keys.csv` | mode 0600: one row a device whose key was made here, PKCS#8 as the Base64 of its DER |
+| `passphrase-check.pem` | of a batch with encrypted keys: opens with the passphrase that it began with |
 | `failed.csv` | the rows that came back, as they were given, each with its reason |
 | `trust-anchors.pem`, `<authority>.issuers.pem` | what the bundles of the batch have in common |
 | `report.json` | what was done |
@@ -21,6 +22,7 @@ from typing import Any
 
 from provisioning.durable import PRIVATE, create_durably, join_durably, make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
+from provisioning.key_file import make_or_read_authority_key
 
 CERTIFICATES = "certificates.csv"
 KEYS = "keys.csv"
@@ -30,6 +32,7 @@ CERTIFICATES_HEADER = b"device,model,authority,serial,fingerprint,not_after,reco
 KEYS_HEADER = b"device,key\n"
 _BATCH = "batch.json"
 _PARTS = "parts"
+_CHECK = "passphrase-check.pem"
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,18 @@ class Folder:
                 f"{found.get('rows')} rows; give this file, or these options, a folder of their own"
             )
         make_folder(self.path / _PARTS, mode=0o700)
+
+    def check_passphrase(self, passphrase: bytes) -> None:
+        """Refuse another passphrase than the one this batch began with: its keys would open with two.
+
+        A key that nobody uses is kept encrypted for that, from the first time on.
+        """
+        try:
+            make_or_read_authority_key(self.path / _CHECK, passphrase)
+        except StationError as error:
+            raise RefusedError(
+                f"{self.path}: this batch began with another passphrase for its keys; give that one ({error})"
+            ) from error
 
     def report(self) -> dict[str, Any] | None:
         """The report, if the batch is done."""

@@ -4,7 +4,14 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
 
 from provisioning.algorithm import PrivateKey, PublicKey
 from provisioning.bulk.folder import write_private
@@ -12,15 +19,16 @@ from provisioning.bulk.rows import Asked
 from provisioning.errors import StationError
 
 
-def make_or_read_keys(path: Path, rows: Sequence[Asked]) -> dict[str, PublicKey]:
-    """The public keys of `rows`, by device; their private ones are in `path`."""
+def make_or_read_keys(path: Path, rows: Sequence[Asked], passphrase: bytes | None = None) -> dict[str, PublicKey]:
+    """The public keys of `rows`, by device; their private ones are in `path`, encrypted where a passphrase is given."""
     kept = path.read_bytes() if path.exists() else b""
-    found = _public_keys(path, kept)
+    found = _public_keys(path, kept, passphrase)
     made = {
         each.order.device: each.order.profile.key_type.generate() for each in rows if each.order.device not in found
     }
     if made:
-        write_private(path, kept + b"".join(_line(device, key) for device, key in made.items()))
+        how = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+        write_private(path, kept + b"".join(_line(device, key, how) for device, key in made.items()))
     return {**found, **{device: key.public_key() for device, key in made.items()}}
 
 
@@ -32,17 +40,17 @@ def keep_keys(path: Path, devices: frozenset[str]) -> None:
         write_private(path, b"".join(kept))
 
 
-def _line(device: str, key: PrivateKey) -> bytes:
-    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+def _line(device: str, key: PrivateKey, how: KeySerializationEncryption) -> bytes:
+    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, how)
     return device.encode() + b"," + b2a_base64(der)
 
 
-def _public_keys(path: Path, lines: bytes) -> dict[str, PublicKey]:
+def _public_keys(path: Path, lines: bytes, passphrase: bytes | None) -> dict[str, PublicKey]:
     found = {}
     for line in lines.splitlines():
         device, _, der = line.partition(b",")
         try:
-            key = load_der_private_key(a2b_base64(der), None).public_key()
+            key = load_der_private_key(a2b_base64(der), passphrase).public_key()
         except ValueError as error:
             raise StationError(f"{path}: holds what is no key ({error}); restore it") from error
         if not isinstance(key, PublicKey):

@@ -9,7 +9,7 @@ import io
 from binascii import b2a_base64
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol.bundle import KEY_FILE
 from protocol.device_id import DeviceId
@@ -50,6 +50,8 @@ class Line:
     folder: Folder
     has_bundles: bool
     """Whether each device gets a folder with its bundle, as from `issue`."""
+    key_passphrase: bytes | None = field(default=None, repr=False)
+    """What the keys that are made here are encrypted with; None where they are not."""
 
     def check(self, part: Part) -> list[Problem]:
         """What is wrong with the rows of a part; nothing is written."""
@@ -85,7 +87,7 @@ class Line:
         if self.has_bundles:
             keys.update((each.order.device, self._key_in_folder(each)) for each in made)
         elif made:
-            keys = make_or_read_keys(self.folder.keys(part.index), made)
+            keys = make_or_read_keys(self.folder.keys(part.index), made, self.key_passphrase)
         requests = []
         for each in found:
             order = each.order

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles
 from provisioning.commands.progress import counted
 from provisioning.commands.telling import REFUSED, errors_told, tell, tell_error
 from provisioning.errors import RefusedError, StationError, about
+from provisioning.passphrase import KEYS_PASSPHRASE_VARIABLE, given_passphrase
 from provisioning.station import Station
 from provisioning.station_key import station_signer
 
@@ -68,6 +69,12 @@ def batch(
     bundles: Annotated[
         bool, typer.Option("--bundles", help="A folder a device with its whole bundle, as from `issue`; slower.")
     ] = False,
+    encrypt_keys: Annotated[
+        bool,
+        typer.Option(
+            "--encrypt-keys", help=f"Keys made here under a passphrase: {KEYS_PASSPHRASE_VARIABLE}, or asked."
+        ),
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the file, and issue nothing.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = os.cpu_count() or 1,
     authorities: Annotated[
@@ -82,6 +89,10 @@ def batch(
 ) -> None:
     """Check the whole file, then issue every row. Killed anywhere, the same command goes on where it was."""
     with errors_told(), about(file.name, kind="batch"):
+        if encrypt_keys and bundles:
+            raise RefusedError(
+                "--encrypt-keys: a bundle's key is the device's own, which reads it unattended; drop one of the two"
+            )
         opener = _Opener(stack, factory, authorities, trust_anchors, profiles, outputs)
         station = opener()
         begun = now()
@@ -96,8 +107,10 @@ def batch(
         if check:
             tell({"file": str(file), "rows": table.rows, "sha256": table.digest, "problems": 0}, as_json=as_json)
             return
+        if encrypt_keys:
+            wanted = replace(wanted, key_passphrase=_passphrase(is_new=not out.exists()))
         report = wanted.folder.report()
-        if report is None or any(report.get(name) != value for name, value in wanted.claim.items()):
+        if report is None or not wanted.is_reported(report):
             for name in wanted.signers:
                 station.authority(name)  # one that cannot sign is told before anything is made
             signer = station_signer(factory)
@@ -114,6 +127,17 @@ def batch(
         )
         tell_error(RefusedError(said))
         raise typer.Exit(REFUSED)
+
+
+def _passphrase(*, is_new: bool) -> bytes:
+    def ask() -> str:
+        kept = os.environ.get(KEYS_PASSPHRASE_VARIABLE)
+        if kept is not None:
+            return kept
+        prompt = "Passphrase of the keys of this batch"
+        return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True))
+
+    return given_passphrase(ask, whose="the keys'", variable=KEYS_PASSPHRASE_VARIABLE)()
 
 
 def _tell_problems(file: Path, problems: Sequence[Problem]) -> None:

@@ -19,9 +19,11 @@ from protocol.bundle import read_bundle
 from provisioning.bulk import batch as bulk_batch
 from provisioning.bulk import table
 from provisioning.bulk.table import scan
-from provisioning.errors import RefusedError
+from provisioning.commands import batch as batch_command
+from provisioning.errors import RefusedError, StationError
+from provisioning.passphrase import KEYS_PASSPHRASE_VARIABLE
 from tests.provisioning.batches import arguments, batch, certificate, devices, read, request, write
-from tests.provisioning.factory import ROOT, Factory, provisioning
+from tests.provisioning.factory import ROOT, Factory, Finished, provisioning
 from tests.provisioning.requests import csr, name, p256, rsa_key
 
 ROWS = 3_000
@@ -85,6 +87,55 @@ def test_keys_made_for_a_batch_are_their_owners_alone_and_fit(factory: Factory) 
     secrets = [base64.b64decode(key) for key in keys.values()]
     for path in factory.folder.glob("ledger.db*"):
         assert not any(secret[36:68] in path.read_bytes() for secret in secrets), "no private key is in the ledger"
+
+
+PHRASE = "correct horse battery staple"
+
+
+def with_passphrase(factory: Factory, file: Path, *more: str, phrase: str = PHRASE) -> Finished:
+    words = arguments(factory, file, factory.home / "out", "--encrypt-keys", *more)
+    return provisioning(*words, variables={KEYS_PASSPHRASE_VARIABLE: phrase})
+
+
+def test_keys_of_a_batch_may_be_kept_under_a_passphrase(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 2)
+    file, out = write(factory.home / "order.csv", devices(5)), factory.home / "out"
+    with monkeypatch.context() as broken:
+        broken.setattr(batch_command, "finish", stopped)
+        assert with_passphrase(factory, file).code == 1
+    other = with_passphrase(factory, file, phrase="another passphrase of 15")
+    assert (other.code, "began with another passphrase for its keys; give that one" in other.err) == (2, True)
+    done = with_passphrase(factory, file)
+    assert (done.code, done.json["keys"]) == (0, "encrypted"), done.err
+    certificates = {row["device"]: certificate(row) for row in read(out / "certificates.csv")}
+    keys = {row["device"]: base64.b64decode(row["key"]) for row in read(out / "keys.csv")}
+    assert (len(keys), set(keys)) == (5, set(certificates))
+    for device, der in keys.items():
+        with pytest.raises(TypeError, match="encrypted"):
+            load_der_private_key(der, None)
+        assert load_der_private_key(der, PHRASE.encode()).public_key() == certificates[device].public_key()
+    for path in (path for path in factory.home.rglob("*") if path.is_file()):
+        assert PHRASE.encode() not in path.read_bytes(), path
+    one = ["openssl", "pkey", "-inform", "DER", "-passin", f"pass:{PHRASE}", "-noout", "-check"]
+    subprocess.run(one, input=keys["device0"], check=True, capture_output=True)
+    plain = batch(factory, file, out)
+    assert (plain.code, "belongs to another batch" in plain.err) == (2, True), "the same rows, kept otherwise"
+
+
+def stopped(*_args: object, **_more: object) -> None:
+    raise StationError("stopped for a test")
+
+
+def test_a_short_passphrase_and_a_bundle_that_nobody_could_open_are_refused(factory: Factory) -> None:
+    file = write(factory.home / "order.csv", devices(1))
+    short = with_passphrase(factory, file, phrase="short")
+    assert (short.code, "the keys' passphrase has 5 characters; use at least 15, in FLOTILLA_KEYS" in short.err) == (
+        2,
+        True,
+    )
+    bundles = with_passphrase(factory, file, "--bundles")
+    assert (bundles.code, "which reads it unattended; drop one of the two" in bundles.err) == (2, True)
+    assert not (factory.home / "out").exists()
 
 
 def test_with_bundles_each_device_has_its_folder_as_from_issue(factory: Factory) -> None:
