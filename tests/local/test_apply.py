@@ -38,6 +38,17 @@ def queue(name: str, retention: int = 60) -> str:
     return f'aws.sqs.Queue("{name}", name="{name}", message_retention_seconds={retention})\n'
 
 
+def function(name: str) -> str:
+    """One whose archive stands beside the program."""
+    return f"""
+    trust = json.dumps({{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow",
+        "Principal": {{"Service": "lambda.amazonaws.com"}}, "Action": "sts:AssumeRole"}}]}})
+    role = aws.iam.Role("role", name="runs-{name}", assume_role_policy=trust)
+    aws.lambda_.Function("{name}", name="{name}", role=role.arn, runtime="python3.11", handler="{name}.handler",
+        code=pulumi.FileArchive("{name}.zip"))
+    """
+
+
 def test_a_second_run_calls_nothing_and_gives_the_same_result(bench: Bench) -> None:
     program = queue("steady") + 'pulumi.export("x", 1)\n'
     first = bench.apply(program)
@@ -165,13 +176,7 @@ def test_an_archive_that_was_not_built_says_how_to_build_it(bench: Bench) -> Non
 
 
 def test_a_function_is_updated_when_only_the_bytes_of_its_archive_changed(bench: Bench) -> None:
-    program = """
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-        "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
-    role = aws.iam.Role("role", name="runner", assume_role_policy=trust)
-    aws.lambda_.Function("f", name="f", role=role.arn, runtime="python3.11", handler="f.handler",
-        code=pulumi.FileArchive("f.zip"))
-    """
+    program = function("f")
 
     def archive(answer: int) -> None:
         with zipfile.ZipFile(bench.folder / "f.zip", "w") as file:
@@ -189,13 +194,7 @@ def test_a_function_is_updated_when_only_the_bytes_of_its_archive_changed(bench:
 def test_an_archive_that_carries_an_older_module_than_the_project_is_refused_even_if_it_was_deployed(
     bench: Bench,
 ) -> None:
-    program = """
-    trust = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
-        "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
-    role = aws.iam.Role("role", name="walker", assume_role_policy=trust)
-    aws.lambda_.Function("g", name="g", role=role.arn, runtime="python3.11", handler="g.handler",
-        code=pulumi.FileArchive("g.zip"))
-    """
+    program = function("g")
     module = bench.folder / "g.py"
     bench.folder.mkdir()
     module.write_text("def handler(event, context):\n    return 1\n", encoding="utf-8")
