@@ -97,10 +97,9 @@ class Algorithm(StrEnum):
 
     def sign(self, key: PrivateKey, message: bytes) -> bytes:
         """The signature over `message`, as an X.509 certificate carries it; for ECDSA in DER (RFC 3279, 2.2.3)."""
-        digest = _FACTS[self].hash
         if isinstance(key, ec.EllipticCurvePrivateKey):
             return key.sign(message, _ECDSA[self])
-        return key.sign(message, padding.PKCS1v15(), digest)
+        return key.sign(message, padding.PKCS1v15(), _FACTS[self].hash)
 
     def is_signature(self, signature: bytes, message: bytes, key: PublicKey) -> bool:
         """Whether `signature` is one over `message` by the private half of `key`."""

@@ -8,23 +8,22 @@ plain data, so that a worker process may have a copy; the signer stays where it 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat import asn1
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.x509.oid import ExtensionOID
 
 from protocol.device_id import DeviceId
 from provisioning.algorithm import Algorithm, KeyType, PublicKey, public_key_der
 from provisioning.alternative_name import AlternativeName
 from provisioning.der import BOOLEAN_TRUE, OCTET_STRING, SEQUENCE, element, positive_integer, sequence
 from provisioning.profile import DEVICE_USAGE, Validity, issuer_key_identifier
+from provisioning.subject import subject_of
 
 _VERSION_3 = bytes.fromhex("a003020102")
 _EXTENSIONS = 0xA3
-_SET = 0x31
-_UTF8_STRING, _PRINTABLE_STRING = 0x0C, 0x13
 _UTC_TIME, _GENERALIZED_TIME = 0x17, 0x18
 _KEY_OFFSETS = {KeyType.P256: 26, KeyType.P384: 23, KeyType.RSA_2048: 24}
 """Where, in a SubjectPublicKeyInfo, the octets of the key begin: what a subject key identifier is the SHA-1 of."""
@@ -116,26 +115,6 @@ def _extension(value: x509.ExtensionType, *, critical: bool) -> bytes:
     return element(SEQUENCE, content + element(OCTET_STRING, value.public_bytes()))
 
 
-def subject_of(device: DeviceId) -> bytes:
-    """The subject of a device in DER: its id as common name and as serial number (IEEE 802.1AR, 8.6)."""
-    text = device.encode("ascii")
-    before, between = _around_names(len(text))
-    return before + text + between + text
-
-
-@cache
-def _around_names(length: int) -> tuple[bytes, bytes]:
-    """What stands before and between the two names of a subject, for a device id of so many octets."""
-    text = bytes(length)
-    second = _relative_name(_SERIAL_NUMBER, _PRINTABLE_STRING, text)
-    whole = element(SEQUENCE, _relative_name(_COMMON_NAME, _UTF8_STRING, text) + second)
-    return whole[: len(whole) - len(second) - length], second[: len(second) - length]
-
-
-def _relative_name(oid: bytes, tag: int, text: bytes) -> bytes:
-    return element(_SET, element(SEQUENCE, oid + element(tag, text)))
-
-
 @lru_cache(maxsize=1024)
 def _validity(not_before: datetime, not_after: datetime) -> bytes:
     """Cached: a second has many devices."""
@@ -151,8 +130,6 @@ def _time(moment: datetime) -> bytes:
     return element(_GENERALIZED_TIME, f"{moment:%Y%m%d%H%M%S}Z".encode("ascii"))
 
 
-_COMMON_NAME = asn1.encode_der(NameOID.COMMON_NAME)
-_SERIAL_NUMBER = asn1.encode_der(NameOID.SERIAL_NUMBER)
 _ALTERNATIVE_NAME = asn1.encode_der(ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
 _KEY_IDENTIFIER = bytes.fromhex("301d0603551d0e04160414")
 """The extension whose last 20 octets are the subject key identifier."""

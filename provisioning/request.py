@@ -8,7 +8,7 @@ verifying are the library's: it refuses points that are not on their curve.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 from protocol.device_id import DeviceId
 from provisioning.algorithm import RSA_EXPONENT, KeyType, PublicKey, public_key_der
 from provisioning.errors import RefusedError
+from provisioning.subject import is_plain_request_of
 from provisioning.weak_keys import weakness
 
 MAX_CSR_BYTES = 65536
@@ -30,7 +31,7 @@ _ECDSA: Mapping[x509.ObjectIdentifier, ec.ECDSA] = {
     SignatureAlgorithmOID.ECDSA_WITH_SHA384: ec.ECDSA(hashes.SHA384()),
     SignatureAlgorithmOID.ECDSA_WITH_SHA512: ec.ECDSA(hashes.SHA512()),
 }
-_NAMES = ((NameOID.COMMON_NAME, "common name"), (NameOID.SERIAL_NUMBER, "serial number"))
+_NAMES = {NameOID.COMMON_NAME: "common name", NameOID.SERIAL_NUMBER: "serial number"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,7 @@ class Request:
 
         For a whole file, before its first row is issued. Returns the key in DER.
         """
-        _, _, spki = _parsed(pem, device, key_type)
-        return spki
+        return _parsed(pem, device, key_type).spki
 
     @classmethod
     def of_key(cls, key: PublicKey, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:
@@ -71,29 +71,40 @@ class Request:
         return cls(device=device, model=model, authority=authority, key_type=key_type, spki=spki)
 
 
+class _Parsed(NamedTuple):
+    """A CSR, of which all but the proof of possession is checked."""
+
+    csr: x509.CertificateSigningRequest
+    signed: bytes
+    """What its signature is over. The library encodes it anew each time it is asked."""
+    key: object
+    spki: bytes
+
+
 def _check_csr(pem: bytes, device: DeviceId, key_type: KeyType) -> bytes:
-    csr, public_key, spki = _parsed(pem, device, key_type)
+    parsed = _parsed(pem, device, key_type)
     try:
-        _check_possession(csr, public_key)
+        _check_possession(parsed)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise _unreadable(error) from error
-    return spki
+    return parsed.spki
 
 
-def _parsed(pem: bytes, device: DeviceId, key_type: KeyType) -> tuple[x509.CertificateSigningRequest, object, bytes]:
-    """The request, its key, and its key in DER."""
+def _parsed(pem: bytes, device: DeviceId, key_type: KeyType) -> _Parsed:
     if len(pem) > MAX_CSR_BYTES:
         raise RefusedError(f"the request has {len(pem)} bytes, at most {MAX_CSR_BYTES} are read; send the CSR alone")
     try:
         csr = x509.load_pem_x509_csr(pem)
         public_key = csr.public_key()
-        subject = csr.subject
+        signed = csr.tbs_certrequest_bytes
+        subject = None if is_plain_request_of(device, signed) else csr.subject
         spki = check_key(public_key, key_type)
-        check_spelling(spki, csr.tbs_certrequest_bytes)
+        check_spelling(spki, signed)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _unreadable(error) from error
-    _check_subject(subject, device)
-    return csr, public_key, spki
+    if subject is not None:
+        _check_subject(subject, device)
+    return _Parsed(csr, signed, public_key, spki)
 
 
 def _unreadable(error: Exception) -> RefusedError:
@@ -129,12 +140,14 @@ def check_spelling(spki: bytes, within: bytes) -> None:
         )
 
 
-def _check_possession(csr: x509.CertificateSigningRequest, public_key: object) -> None:
+def _check_possession(parsed: _Parsed) -> None:
     """The request's signature by its own key; for EC without parsing the key a second time."""
+    csr, key = parsed.csr, parsed.key
     if not isinstance(csr.signature_hash_algorithm, _HASHES):
         raise RefusedError("the request is not signed with SHA-256, SHA-384 or SHA-512; make it anew with SHA-256")
-    if isinstance(public_key, ec.EllipticCurvePublicKey) and csr.signature_algorithm_oid in _ECDSA:
-        is_signed = _verifies(public_key, csr)
+    algorithm = _ECDSA.get(csr.signature_algorithm_oid)
+    if isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
+        is_signed = _verifies(key, csr.signature, parsed.signed, algorithm)
     else:
         is_signed = csr.is_signature_valid
     if not is_signed:
@@ -143,22 +156,22 @@ def _check_possession(csr: x509.CertificateSigningRequest, public_key: object) -
         )
 
 
-def _verifies(public_key: ec.EllipticCurvePublicKey, csr: x509.CertificateSigningRequest) -> bool:
+def _verifies(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes, algorithm: ec.ECDSA) -> bool:
     try:
-        public_key.verify(csr.signature, csr.tbs_certrequest_bytes, _ECDSA[csr.signature_algorithm_oid])
+        key.verify(signature, signed, algorithm)
     except InvalidSignature:
         return False
     return True
 
 
 def _check_subject(subject: x509.Name, device: DeviceId) -> None:
-    for oid, called in _NAMES:
-        for attribute in subject.get_attributes_for_oid(oid):
-            if attribute.value != device:
-                raise RefusedError(
-                    f"the request's {called} is {attribute.value!r}, the device is {device!r}; take the right CSR, "
-                    f"or make one without a subject"
-                )
+    for attribute in subject:
+        called = _NAMES.get(attribute.oid)
+        if called is not None and attribute.value != device:
+            raise RefusedError(
+                f"the request's {called} is {attribute.value!r}, the device is {device!r}; take the right CSR, "
+                f"or make one without a subject"
+            )
 
 
 def _shown(public_key: object) -> str:

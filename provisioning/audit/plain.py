@@ -9,8 +9,8 @@ from typing import Annotated
 from cryptography.hazmat import asn1
 
 from protocol.device_id import DeviceId
-from provisioning.birth import subject_of
 from provisioning.der import SEQUENCE, element
+from provisioning.subject import subject_of
 
 
 @asn1.sequence

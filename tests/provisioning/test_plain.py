@@ -1,13 +1,25 @@
-"""What the audit recognises by its octets is what the library would have read."""
+"""What is recognised by its octets is what the library would have read."""
+
+from contextlib import nullcontext
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.algorithm import KeyType
 from provisioning.audit.plain import is_plainly_of
-from provisioning.birth import subject_of
+from provisioning.errors import RefusedError
+from provisioning.request import Request
+from provisioning.subject import is_plain_request_of, subject_of
 from tests.provisioning.ledgers import DEVICE, ask, intend
+from tests.provisioning.requests import p256
 
+KEY = p256()
 REQUEST = ask()
 INTENT = intend(REQUEST)
 TBS, KEY_HASH = INTENT.to_be_signed, bytes.fromhex(INTENT.key_hash)
@@ -36,3 +48,40 @@ def test_a_subject_or_a_key_with_one_other_bit_is_not_recognised(at: int, bit: i
     """The key stands behind the subject."""
     changed = TBS[:at] + bytes((TBS[at] ^ (1 << bit),)) + TBS[at + 1 :]
     assert not is_plainly_of(changed, DEVICE, KEY_HASH)
+
+
+def requested(*attributes: x509.NameAttribute[str]) -> x509.CertificateSigningRequest:
+    return x509.CertificateSigningRequestBuilder().subject_name(x509.Name(attributes)).sign(KEY, hashes.SHA256())
+
+
+def common_name(text: str, kind: _ASN1Type | None = None) -> x509.NameAttribute[str]:
+    return x509.NameAttribute(NameOID.COMMON_NAME, text, kind)
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_plain", "is_accepted"),
+    [
+        ([common_name("device1")], True, True),
+        ([common_name("device2")], False, False),
+        ([common_name("device1", _ASN1Type.PrintableString)], False, True),
+        ([common_name("device1"), x509.NameAttribute(NameOID.SERIAL_NUMBER, "device1")], False, True),
+        ([common_name("device1"), x509.NameAttribute(NameOID.SERIAL_NUMBER, "device2")], False, False),
+        ([common_name("device1"), common_name("device2")], False, False),
+        ([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "device1")], False, True),
+        ([], False, True),
+    ],
+)
+def test_a_request_is_accepted_as_its_name_is_read_whether_its_octets_are_known_or_not(
+    subject: list[x509.NameAttribute[str]], is_plain: bool, is_accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = requested(*subject)
+    assert is_plain_request_of(DEVICE, request.tbs_certrequest_bytes) == is_plain
+    for known in (is_plain_request_of, lambda _device, _signed: False):
+        monkeypatch.setattr("provisioning.request.is_plain_request_of", known)
+        with nullcontext() if is_accepted else pytest.raises(RefusedError, match="is 'device2', the device is"):
+            Request.check_form(request.public_bytes(Encoding.PEM), device=DEVICE, key_type=KeyType.P256)
+
+
+@pytest.mark.parametrize("other", [b"", b"no DER", TBS])
+def test_what_is_no_request_is_plainly_nobodys(other: bytes) -> None:
+    assert not is_plain_request_of(DEVICE, other)
