@@ -13,7 +13,7 @@ from device.link import Call, ConnectionFailedError, Credentials, Message, NotAc
 from device.resolution import HostPort
 from device.simulator.conditions import Conditions
 from device.simulator.crossing import Upstream
-from device.simulator.identities import Authority, make_devices
+from device.simulator.identities import Authority, make_devices, renew
 from device.simulator.impaired_proxy import ImpairedProxy
 from device.simulator.lean_dial import LeanDial
 from device.simulator.lean_link import ACKNOWLEDGE_TIMEOUT_SECONDS, PING_TIMEOUT_SECONDS, LeanLink
@@ -55,7 +55,7 @@ class Ground:
         self.proxy = ImpairedProxy(lambda _name: Upstream(HostPort(LOOPBACK, self.broker.port)), lambda: 0.0)
         self.heard: list[Message] = []
 
-    async def dial(self, number: int = 0, **changed: Any) -> LeanLink:
+    async def dial(self, number: int = 0, dial: LeanDial | None = None, **changed: Any) -> LeanLink:
         folder = self.devices[number]
         call: dict[str, Any] = {
             "server_name": SERVER,
@@ -66,7 +66,7 @@ class Ground:
             "session_expiry": HOUR * PACE,
             "proxy": self.proxy.entrance(0),
         }
-        return await LeanDial(PACE)(Call(**(call | changed)), self.heard.append)
+        return await (dial or LeanDial(PACE))(Call(**(call | changed)), self.heard.append)
 
     async def refusal(self, number: int = 0, **changed: Any) -> str:
         with pytest.raises(ConnectionFailedError) as refused:
@@ -185,6 +185,27 @@ def test_whoever_is_not_whom_it_should_be_is_refused_with_the_reason(ground: Gro
         assert "closed" in (said := await ground.refusal(credentials=forged)) or "alert" in said or "broke" in said
         ground.proxy.impose(Conditions(refuses=True))
         assert "the proxy answered 'HTTP/1.1 502 Bad Gateway'" in await ground.refusal()
+
+    story(ground, told)
+
+
+def test_a_key_that_was_renewed_is_used_from_the_next_connection_on_and_one_that_is_gone_is_told(
+    ground: Ground,
+) -> None:
+    stranger, folder = Authority.make(datetime.now(UTC), "A stranger"), ground.devices[0]
+    dial = LeanDial(PACE)
+
+    async def told() -> None:
+        await (await ground.dial(dial=dial)).close()
+        renew(folder, ONE, stranger.issue, now=utc_now())
+        assert await ground.refusal(dial=dial), "the parsed one of before is not used again"
+        renew(folder, ONE, ground.authority.issue, now=utc_now())
+        await (await ground.dial(dial=dial)).close()
+        (folder / KEY_FILE).unlink()
+        assert "device1: holds no identity: [Errno 2]" in await ground.refusal(dial=dial)
+        (folder / KEY_FILE).write_text("no key")
+        assert "device1: holds no identity: " in await ground.refusal(dial=dial)
+        renew(folder, ONE, ground.authority.issue, now=utc_now())
 
     story(ground, told)
 
