@@ -158,11 +158,11 @@ class Agent:
                 try:
                     link = await self._connect()
                 except (ResolutionError, PreflightError, ConnectionFailedError) as error:
-                    await self._wait_for_retry(Parting(str(error)))
+                    await self._wait_for_retry(Parting(str(error)), was_connected=False)
                     continue
                 parting = await self._session(link)
                 if parting.reason and not self._is_done():
-                    await self._wait_for_retry(parting)
+                    await self._wait_for_retry(parting, was_connected=True)
                 elif self._summons.is_set():
                     # Those who are told at once must not arrive at once.
                     await self._pause(dismissed_delay(self.surroundings.random))
@@ -315,7 +315,7 @@ class Agent:
         elif not any(companion.hear(message) for companion in self.companions):
             self.emit({"event": "unknown_message", "topic": message.topic})
 
-    async def _wait_for_retry(self, parting: Parting) -> None:
+    async def _wait_for_retry(self, parting: Parting, *, was_connected: bool) -> None:
         """Let pass the time this failure asks for; `CannotConnectError` when there were enough of them."""
         self.failures += 1
         if self.failures == self.settings.attempts:
@@ -327,6 +327,7 @@ class Agent:
             random,
             was_ever_admitted=was_admitted,
             window=self.bundle.reconnect_window,
+            was_connected=was_connected,
             place=self.bundle.reconnect_place,
             now=self._believed_time(),
         )

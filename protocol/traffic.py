@@ -129,7 +129,13 @@ def reconnect_window(devices: int, connects_per_second: int, *, even: float = 0.
 
 
 def reconnect_delay(
-    attempt: int, random: Random, window: timedelta, *, place: float | None = None, now: datetime | None = None
+    attempt: int,
+    random: Random,
+    window: timedelta,
+    *,
+    was_connected: bool = False,
+    place: float | None = None,
+    now: datetime | None = None,
 ) -> timedelta:
     """The wait before reconnect number `attempt` (from 0): anywhere in the window, then exactly a window each time.
 
@@ -140,14 +146,19 @@ def reconnect_delay(
     A device with a `place` and a clock dials when its place comes round: windows follow one another from 1970 on. So
     devices that notice a loss at different moments, or fail slower than others, still arrive evenly. `now` is nothing
     where the clock cannot be believed; then the place counts from now. Without a place, chance decides.
+
+    `was_connected`: what ended is a connection, too short to begin anew, and not a try. All may have lost theirs at one
+    moment, and exactly a window later they would all be back at one moment. So such a device waits half a window and
+    its share of one: a window on average, scattered again.
     """
     if place is not None and now is not None:
         # Not before half a window: a timer that fires early must not find the same turn again.
         earliest = window / 2 if attempt else timedelta()
         return earliest + (window * place - (now - _EPOCH) - earliest) % window
-    if attempt:
+    if attempt and not was_connected:
         return window
-    return window * (random() if place is None else place)
+    share = random() if place is None else place
+    return window * (share + 0.5 if attempt else share)
 
 
 def retry_delay(
@@ -156,6 +167,7 @@ def retry_delay(
     *,
     was_ever_admitted: bool,
     window: timedelta,
+    was_connected: bool = False,
     place: float | None = None,
     now: datetime | None = None,
 ) -> timedelta:
@@ -164,7 +176,7 @@ def retry_delay(
     A device that this cluster knows takes part in the return of a fleet, over the `window` it was told.
     """
     if was_ever_admitted:
-        return reconnect_delay(attempt, random, window, place=place, now=now)
+        return reconnect_delay(attempt, random, window, was_connected=was_connected, place=place, now=now)
     if attempt < ADMISSION_TRIES:
         return admission_delay(attempt, random)
     return backoff_delay(attempt - ADMISSION_TRIES, random)

@@ -11,7 +11,7 @@ import pytest
 
 from device.agent import Agent, CannotConnectError
 from device.agent_state import recall, remember_admission
-from device.link import Call, ConnectionFailedError, Credentials, Link, OnMessage
+from device.link import Call, ConnectionFailedError, Credentials, Ended, Link, OnMessage
 from device.resolution import Route
 from device.row_store import MemoryRows
 from device.settings import Settings
@@ -19,6 +19,7 @@ from device.shelf import MemoryShelf
 from protocol.device_id import DeviceId
 from protocol.measurement import ClockQuality
 from tests.device.desk import BUNDLE, reading
+from tests.device.fake_link import FakeLink
 from tests.device.surroundings import surroundings
 
 SERVER = "eu1.clusters.iot.example.com"
@@ -29,8 +30,8 @@ HANDSHAKE = timedelta(seconds=7)
 """How long a try takes to fail."""
 
 
-def waits(place: float | None, quality: ClockQuality) -> Sequence[float]:
-    """The waits before the first three tries of a device that its cluster knew and refuses; chance says 0.5."""
+def waits(place: float | None, quality: ClockQuality, *, chance: float = 0.5, lets_in: bool = False) -> Sequence[float]:
+    """The waits before the first three tries of a device that its cluster knew and refuses, or lets in and drops."""
     events: list[dict[str, Any]] = []
     now = NOON
 
@@ -40,7 +41,11 @@ def waits(place: float | None, quality: ClockQuality) -> Sequence[float]:
     async def dial(_call: Call, _on_message: OnMessage, /) -> Link:
         nonlocal now
         now += HANDSHAKE if any(event["event"] == "failed" for event in events) else timedelta()
-        raise ConnectionFailedError("nobody answers")
+        if not lets_in:
+            raise ConnectionFailedError("nobody answers")
+        link = FakeLink(lambda _topic, _payload: 0)
+        link.ended.set_result(Ended("nobody answers"))
+        return link
 
     async def sleep(seconds: float) -> None:
         nonlocal now
@@ -55,7 +60,7 @@ def waits(place: float | None, quality: ClockQuality) -> Sequence[float]:
         surroundings(),
         clock=lambda: now,
         clock_quality=lambda: quality,
-        random=lambda: 0.5,
+        random=lambda: chance,
         sleep=sleep,
         resolve=resolve,
         dial=dial,
@@ -88,3 +93,11 @@ def test_a_device_whose_clock_was_never_set_counts_its_place_from_the_loss() -> 
 def test_a_device_of_an_older_factory_draws_its_place_by_chance() -> None:
     for quality in ClockQuality:
         assert waits(None, quality) == [500, 1000, 1000]
+
+
+def test_a_fleet_that_is_let_in_and_dropped_again_is_scattered_each_time() -> None:
+    """Exactly a window after they all were dropped, all would be back."""
+    chances = [waits(None, ClockQuality.SYNCHRONIZED, chance=chance, lets_in=True) for chance in (0.25, 0.75)]
+    assert chances == [[250, 750, 750], [750, 1250, 1250]]
+    assert waits(0.25, ClockQuality.UNKNOWN, lets_in=True) == [250, 750, 750], "by its place, where it has one"
+    assert waits(0.25, ClockQuality.SYNCHRONIZED, lets_in=True) == [50, 993, 993], "and by its clock"

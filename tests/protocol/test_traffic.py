@@ -56,6 +56,18 @@ def test_a_known_device_keeps_its_place_in_the_window(attempt: int, number: floa
     assert traffic.reconnect_delay(attempt, lambda: number, WINDOW) == WINDOW, "a shorter wait would crowd the others"
 
 
+@given(st.integers(1, 1000), uniform)
+def test_who_loses_a_short_connection_is_scattered_anew_for_all_may_have_lost_it_at_one_moment(
+    attempt: int, number: float
+) -> None:
+    lost = traffic.reconnect_delay(attempt, lambda: number, WINDOW, was_connected=True)
+    assert lost == WINDOW * (number + 0.5), "a window on average: a cluster that drops everyone again is not pressed"
+    assert traffic.reconnect_delay(attempt, crash, WINDOW, was_connected=True, place=number) == lost
+    assert traffic.reconnect_delay(0, lambda: number, WINDOW, was_connected=True) == WINDOW * number
+    known = traffic.retry_delay(attempt, lambda: number, was_ever_admitted=True, window=WINDOW, was_connected=True)
+    assert known == lost
+
+
 @pytest.mark.parametrize(
     ("devices", "connects_per_second", "seconds"),
     [
