@@ -229,7 +229,7 @@ ROTATION = Scenario(
     says="every device has a new key and certificate, and its connection is reset",
     steps=(Step(30, Renew()), Step(30, Cut())),
     restored_at=30,
-    lasts=140,
+    lasts=70,
     expects=Expectation(reconnects_at_least=1, spreads_return=True),
 )
 

@@ -17,8 +17,8 @@ from tests.e2e.world import World
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
-DEVICES = 30
-JUST_IN_TIME = 10
+DEVICES = 20
+JUST_IN_TIME = 7
 QUOTA = 20
 
 
@@ -40,7 +40,7 @@ def ground(dev: World) -> Iterator[DeskGround]:
 def test_every_row_that_a_fleet_measured_is_in_a_lake_once_whatever_happened(
     dev: World, ground: DeskGround, tmp_path: Path
 ) -> None:
-    """Ten of the devices nobody registered: they are admitted just in time, in both clusters."""
+    """Seven of the devices nobody registered: they are admitted just in time, in both clusters."""
     window = reconnect_window(DEVICES, QUOTA)
     devices = [parse_device_id(f"simulated{number}") for number in range(DEVICES)]
     folders = ground.make(tmp_path / "devices", devices, window, just_in_time=JUST_IN_TIME)

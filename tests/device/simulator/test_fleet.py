@@ -38,7 +38,7 @@ from protocol.traffic import reconnect_window
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
 
 QUOTA = 20
-PACE = 60.0
+PACE = 90.0
 """What forty devices and a broker keep up with on a machine that does something else as well."""
 
 
