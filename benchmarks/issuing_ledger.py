@@ -44,6 +44,7 @@ from provisioning.ledger.records import Identity
 from provisioning.ledger.seal import seal
 from provisioning.request import Request
 from provisioning.serials import serials_of
+from provisioning.spelling import public_half
 
 PROCESSES = 2
 PARTS = 8
@@ -220,10 +221,17 @@ def _audited(line: Line, folder: Path, limit: Limit, cpu: Clock) -> Result:
 
 
 def _generated(name: str) -> Request:
+    """As `bulk.keys` makes them, all but the file."""
     key = KeyType.P256.generate()
-    key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    device = parse_device_id(name)
-    return Request.of_key(key.public_key(), device=device, model="fl100", authority="line-a", key_type=KeyType.P256)
+    private = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return Request.of_key(
+        key.public_key(),
+        encoded=public_half(private, KeyType.P256),
+        device=parse_device_id(name),
+        model="fl100",
+        authority="line-a",
+        key_type=KeyType.P256,
+    )
 
 
 def _delivered(folder: Path) -> int:

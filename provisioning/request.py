@@ -19,7 +19,9 @@ from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 from protocol.device_id import DeviceId
 from provisioning.algorithm import RSA_EXPONENT, KeyType, PublicKey, public_key_der
 from provisioning.errors import RefusedError
-from provisioning.subject import is_plain_request_of
+from provisioning.outline import outline_of_request
+from provisioning.spelling import spelt_as_ours
+from provisioning.subject import common_name_of
 from provisioning.weak_keys import weakness
 
 MAX_CSR_BYTES = 65536
@@ -65,9 +67,21 @@ class Request:
         return _parsed(pem, device, key_type).spki
 
     @classmethod
-    def of_key(cls, key: PublicKey, *, device: DeviceId, model: str, authority: str, key_type: KeyType) -> Self:
-        """The request for a key that was made, or proven, otherwise; `RefusedError` when the model has another type."""
-        spki = check_key(key, key_type)
+    def of_key(
+        cls,
+        key: PublicKey,
+        *,
+        device: DeviceId,
+        model: str,
+        authority: str,
+        key_type: KeyType,
+        encoded: bytes | None = None,
+    ) -> Self:
+        """The request for a key that was made, or proven, otherwise; `RefusedError` when the model has another type.
+
+        `encoded`: see `check_key`.
+        """
+        spki = check_key(key, key_type, encoded=encoded)
         return cls(device=device, model=model, authority=authority, key_type=key_type, spki=spki)
 
 
@@ -97,8 +111,10 @@ def _parsed(pem: bytes, device: DeviceId, key_type: KeyType) -> _Parsed:
         csr = x509.load_pem_x509_csr(pem)
         public_key = csr.public_key()
         signed = csr.tbs_certrequest_bytes
-        subject = None if is_plain_request_of(device, signed) else csr.subject
-        spki = check_key(public_key, key_type)
+        outline = outline_of_request(signed)
+        is_named = outline is not None and outline.subject == common_name_of(device)
+        subject = None if is_named else csr.subject
+        spki = check_key(public_key, key_type, encoded=None if outline is None else outline.key)
         check_spelling(spki, signed)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise _unreadable(error) from error
@@ -111,15 +127,19 @@ def _unreadable(error: Exception) -> RefusedError:
     return RefusedError(f"the request is no certificate request in PEM ({error}); make it anew")
 
 
-def check_key(public_key: object, key_type: KeyType) -> bytes:
-    """A device's public key in DER, if it is of its model's type and sound; `RefusedError` says why not."""
+def check_key(public_key: object, key_type: KeyType, *, encoded: bytes | None = None) -> bytes:
+    """A device's public key in DER, if it is of its model's type and sound; `RefusedError` says why not.
+
+    `encoded`: the SubjectPublicKeyInfo that the key was read from, if the caller has it. It is taken where it is spelt
+    as we do.
+    """
     if not isinstance(public_key, PublicKey) or KeyType.of(public_key) is not key_type:
         raise RefusedError(
             f"the request's key is {_shown(public_key)}, and this model has {key_type}; make the key anew on the device"
         )
     if isinstance(public_key, rsa.RSAPublicKey) and (exponent := public_key.public_numbers().e) != RSA_EXPONENT:
         raise RefusedError(f"the request's RSA key has exponent {exponent}, accepted is {RSA_EXPONENT}; make it anew")
-    spki = public_key_der(public_key)
+    spki = spelt_as_ours(encoded, key_type) or public_key_der(public_key)
     if found := weakness(public_key, spki):
         raise RefusedError(
             f"the request's key is weak: it has {found}; put the board aside, and look at what made the key"

@@ -1,7 +1,6 @@
 """The subject of a device in DER: as a birth certificate has it, and as the requests of most devices do.
 
 Names that look like these are known by their octets: building the library's names of them takes several times as long.
-The library's reader of DER finds the octets; whatever looks otherwise is for the library's names.
 """
 
 from functools import cache
@@ -18,16 +17,6 @@ _COMMON_NAME = asn1.encode_der(NameOID.COMMON_NAME)
 _SERIAL_NUMBER = asn1.encode_der(NameOID.SERIAL_NUMBER)
 
 
-@asn1.sequence
-class _RequestInformation:
-    """A CertificationRequestInfo (RFC 2986, section 4.1)."""
-
-    version: int
-    subject: asn1.TLV
-    key: asn1.TLV
-    attributes: asn1.TLV
-
-
 def subject_of(device: DeviceId) -> bytes:
     """The device id as common name and as serial number (IEEE 802.1AR, 8.6)."""
     text = device.encode("ascii")
@@ -35,17 +24,10 @@ def subject_of(device: DeviceId) -> bytes:
     return before + text + between + text
 
 
-def is_plain_request_of(device: DeviceId, signed: bytes) -> bool:
-    """Whether the subject of a request is nothing but the device id as common name; False says nothing.
-
-    `signed`: what the request's signature is over.
-    """
-    try:
-        subject = asn1.decode_der(_RequestInformation, signed).subject
-    except ValueError:
-        return False
+def common_name_of(device: DeviceId) -> bytes:
+    """The device id as common name alone."""
     text = device.encode("ascii")
-    return subject.tag_bytes == _SEQUENCE_TAG and subject.data == _before_common_name(len(text)) + text
+    return _before_common_name(len(text)) + text
 
 
 @cache
@@ -59,13 +41,10 @@ def _around_names(length: int) -> tuple[bytes, bytes]:
 
 @cache
 def _before_common_name(length: int) -> bytes:
-    """What stands before the name in a subject of one, inside its SEQUENCE."""
-    name = _relative_name(_COMMON_NAME, _UTF8_STRING, bytes(length))
+    """What stands before the name in a subject of one."""
+    name = element(SEQUENCE, _relative_name(_COMMON_NAME, _UTF8_STRING, bytes(length)))
     return name[: len(name) - length]
 
 
 def _relative_name(oid: bytes, tag: int, text: bytes) -> bytes:
     return element(_SET, element(SEQUENCE, oid + element(tag, text)))
-
-
-_SEQUENCE_TAG = bytes((SEQUENCE,))

@@ -3,33 +3,45 @@
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
-    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     load_der_private_key,
 )
 
-from provisioning.algorithm import PrivateKey, PublicKey
+from provisioning.algorithm import PublicKey
 from provisioning.bulk.folder import write_private
 from provisioning.bulk.rows import Asked
 from provisioning.errors import StationError
+from provisioning.spelling import public_half
 
 
-def make_or_read_keys(path: Path, rows: Sequence[Asked], passphrase: bytes | None = None) -> dict[str, PublicKey]:
+class Made(NamedTuple):
+    """The public half of a key that was made here."""
+
+    key: PublicKey
+    encoded: bytes | None = None
+    """In DER, where writing the private half showed it."""
+
+
+def make_or_read_keys(path: Path, rows: Sequence[Asked], passphrase: bytes | None = None) -> dict[str, Made]:
     """The public keys of `rows`, by device; their private ones are in `path`, encrypted where a passphrase is given."""
     kept = path.read_bytes() if path.exists() else b""
-    found = _public_keys(path, kept, passphrase)
-    made = {
-        each.order.device: each.order.profile.key_type.generate() for each in rows if each.order.device not in found
-    }
-    if made:
-        how = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
-        write_private(path, kept + b"".join(_line(device, key, how) for device, key in made.items()))
-    return {**found, **{device: key.public_key() for device, key in made.items()}}
+    found, lines = _public_keys(path, kept, passphrase), []
+    how = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    for device, key_type in ((each.order.device, each.order.profile.key_type) for each in rows):
+        if device not in found:
+            key = key_type.generate()
+            private = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, how)
+            lines.append(device.encode() + b"," + b2a_base64(private))
+            found[device] = Made(key.public_key(), public_half(private, key_type))
+    if lines:
+        write_private(path, kept + b"".join(lines))
+    return found
 
 
 def keep_keys(path: Path, devices: frozenset[str]) -> None:
@@ -40,12 +52,7 @@ def keep_keys(path: Path, devices: frozenset[str]) -> None:
         write_private(path, b"".join(kept))
 
 
-def _line(device: str, key: PrivateKey, how: KeySerializationEncryption) -> bytes:
-    der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, how)
-    return device.encode() + b"," + b2a_base64(der)
-
-
-def _public_keys(path: Path, lines: bytes, passphrase: bytes | None) -> dict[str, PublicKey]:
+def _public_keys(path: Path, lines: bytes, passphrase: bytes | None) -> dict[str, Made]:
     found = {}
     for line in lines.splitlines():
         device, _, der = line.partition(b",")
@@ -55,5 +62,5 @@ def _public_keys(path: Path, lines: bytes, passphrase: bytes | None) -> dict[str
             raise StationError(f"{path}: holds what is no key ({error}); restore it") from error
         if not isinstance(key, PublicKey):
             raise StationError(f"{path}: holds a key of a type that no device has; restore it")
-        found[device.decode()] = key
+        found[device.decode()] = Made(key)
     return found

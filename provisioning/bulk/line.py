@@ -16,7 +16,7 @@ from protocol.device_id import DeviceId
 from protocol.reconnect_place import reconnect_place
 from provisioning.algorithm import PublicKey
 from provisioning.bulk.folder import Folder
-from provisioning.bulk.keys import keep_keys, make_or_read_keys
+from provisioning.bulk.keys import Made, keep_keys, make_or_read_keys
 from provisioning.bulk.rows import Asked, Defaults, RowError, asked, check
 from provisioning.bulk.table import REASON, Part, Problem, Row, Table
 from provisioning.durable import make_folder, write_durably
@@ -83,9 +83,9 @@ class Line:
         """Each with its request: the device's, or that of a key made here."""
         found = [each for each in rows if each is not None]
         made = [each for each in found if each.csr is None]
-        keys: dict[str, PublicKey] = {}
+        keys: dict[str, Made] = {}
         if self.has_bundles:
-            keys.update((each.order.device, self._key_in_folder(each)) for each in made)
+            keys.update((each.order.device, Made(self._key_in_folder(each))) for each in made)
         elif made:
             keys = make_or_read_keys(self.folder.keys(part.index), made, self.key_passphrase)
         requests = []
@@ -96,7 +96,8 @@ class Line:
                     request = self.station.request(order, each.csr)
                 else:
                     request = Request.of_key(
-                        keys[order.device],
+                        keys[order.device].key,
+                        encoded=keys[order.device].encoded,
                         device=order.device,
                         model=order.model,
                         authority=order.authority,

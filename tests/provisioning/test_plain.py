@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from provisioning.algorithm import KeyType
 from provisioning.audit.plain import is_plainly_of
 from provisioning.errors import RefusedError
+from provisioning.outline import outline_of_request
 from provisioning.request import Request
-from provisioning.subject import is_plain_request_of, subject_of
+from provisioning.subject import common_name_of, subject_of
 from tests.provisioning.ledgers import DEVICE, ask, intend
 from tests.provisioning.requests import p256
 
@@ -75,13 +76,15 @@ def test_a_request_is_accepted_as_its_name_is_read_whether_its_octets_are_known_
     subject: list[x509.NameAttribute[str]], is_plain: bool, is_accepted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = requested(*subject)
-    assert is_plain_request_of(DEVICE, request.tbs_certrequest_bytes) == is_plain
-    for known in (is_plain_request_of, lambda _device, _signed: False):
-        monkeypatch.setattr("provisioning.request.is_plain_request_of", known)
+    outline = outline_of_request(request.tbs_certrequest_bytes)
+    assert outline is not None
+    assert (outline.subject == common_name_of(DEVICE)) == is_plain
+    for read in (outline_of_request, lambda _signed: None):
+        monkeypatch.setattr("provisioning.request.outline_of_request", read)
         with nullcontext() if is_accepted else pytest.raises(RefusedError, match="is 'device2', the device is"):
             Request.check_form(request.public_bytes(Encoding.PEM), device=DEVICE, key_type=KeyType.P256)
 
 
 @pytest.mark.parametrize("other", [b"", b"no DER", TBS])
-def test_what_is_no_request_is_plainly_nobodys(other: bytes) -> None:
-    assert not is_plain_request_of(DEVICE, other)
+def test_what_is_no_request_has_no_outline(other: bytes) -> None:
+    assert outline_of_request(other) is None
