@@ -78,6 +78,7 @@ class Crowd:
             resolve=ground.resolve,
             entrance=lambda _number: None,
             began_at=datetime.now(UTC),
+            began=asyncio.get_running_loop().time(),
             configuration=Configuration(sample_seconds=60),
             watch_route_every=HOUR,
             buffer_bytes=512 * 1024,

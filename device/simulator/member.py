@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -34,15 +34,12 @@ class DeviceClock:
     """A clock that goes with the event loop, and may be wrong."""
 
     began_at: datetime
+    began: float
+    """What `loop` said then."""
     loop: asyncio.AbstractEventLoop
-    began: float = field(init=False)
     offset: timedelta = timedelta()
     is_lost: bool = False
     """It was never set, and the device knows."""
-
-    def __post_init__(self) -> None:
-        """It starts now."""
-        self.began = self.loop.time()
 
     def now(self) -> datetime:
         """What it shows."""
@@ -63,6 +60,9 @@ class World:
     entrance: Callable[[int], HostPort | None]
     """Where device number so-and-so enters the network."""
     began_at: datetime
+    """When all began, whenever a device joins: they have one time."""
+    began: float
+    """The event loop's time then."""
     configuration: Configuration
     watch_route_every: timedelta
     buffer_bytes: int
@@ -105,7 +105,7 @@ class Member:
 def make_member(number: int, folder: Path, world: World) -> Member:
     """The device whose bundle is in `folder`; `OSError` or `pydantic.ValidationError` when there is none."""
     loop = asyncio.get_running_loop()
-    tally, clock = Tally(), DeviceClock(world.began_at, loop)
+    tally, clock = Tally(), DeviceClock(world.began_at, world.began, loop)
     settings = Settings(
         credentials=Credentials(folder / CHAIN_FILE, folder / KEY_FILE, folder / TRUST_ANCHORS_FILE),
         proxy=world.entrance(number),

@@ -57,6 +57,7 @@ async def _simulate(order: Order, ground: Ground, folders: Sequence[Path], on_lo
         resolve=ground.resolve,
         entrance=proxy.entrance,
         began_at=datetime.now(UTC),
+        began=asyncio.get_running_loop().time(),
         configuration=_configuration(order),
         watch_route_every=ROUTE_WATCH,
         buffer_bytes=order.buffer_bytes,

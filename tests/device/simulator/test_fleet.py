@@ -111,6 +111,7 @@ def test_a_fleet_comes_back_from_an_outage_as_the_model_says(tmp_path: Path) -> 
     outage = Outage(devices=40, connects_per_second=QUOTA, seconds=120)
     contract = policies(outage.devices, QUOTA)["contract"]
     model = modelled(outage, contract, RefusingBroker(QUOTA), np.random.default_rng(1))
+    assert len({member.clock.now() for member in fleet.members}) == 1, "whenever they joined: else places are none"
     [story] = report.numbers["stories"]
     after = story["seconds_until_all_back"]
     assert after == pytest.approx(model.seconds_until_back(1), rel=0.15, abs=pace * SLOWEST_ANSWER_SECONDS)
