@@ -59,7 +59,7 @@ def assemble(
         emit=emit,
     )
     shelf = FolderShelf(folder)
-    keeper = ConfigurationKeeper(shelf)
+    keeper = ConfigurationKeeper(shelf, bundle.batch_window)
     slots = SlotKeeper(shelf, version=FIRMWARE, sleep=surroundings.sleep, emit=emit)
     agent = Agent(
         bundle=bundle,

@@ -4,30 +4,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 
-from protocol.telemetry import MAX_ROWS
+from protocol.batch_window import BatchWindow
 from protocol.topics import MAX_PAYLOAD_BYTES
 
 PAYLOAD_SHARE = 0.75
 """Of a message that a batch is planned to fill: rows differ, and the next may compress worse than the last."""
-
-
-@dataclass(frozen=True)
-class WindowContract:
-    """What a model promises. Ages: of the oldest row when its batch leaves. `ValueError` when it cannot be kept."""
-
-    freshest: timedelta
-    """Over a good link that costs nothing."""
-    stalest: timedelta
-    """Over the dearest or worst."""
-    min_rows: int = 1
-    max_rows: int = MAX_ROWS
-
-    def __post_init__(self) -> None:
-        """Check the bounds against one another."""
-        if not timedelta() < self.freshest <= self.stalest:
-            raise ValueError(f"rows of {self.freshest} to {self.stalest}: the freshest is positive and not the larger")
-        if not 1 <= self.min_rows <= self.max_rows <= MAX_ROWS:
-            raise ValueError(f"{self.min_rows} to {self.max_rows} rows: a batch holds 1 to {MAX_ROWS}")
 
 
 @dataclass(frozen=True)
@@ -40,8 +21,8 @@ class Conditions:
     """The share of sends that arrive at the first try."""
 
 
-def age_of_next_batch(contract: WindowContract, conditions: Conditions) -> timedelta:
-    """How old the oldest row of the next batch may become.
+def age_of_next_batch(contract: BatchWindow, conditions: Conditions) -> timedelta:
+    """How old the oldest row of the next batch may become. `contract`: what the model promises, or less.
 
     From the freshest to the stalest, in proportion to the cost or the loss of the link, whichever is worse.
     """
@@ -50,7 +31,7 @@ def age_of_next_batch(contract: WindowContract, conditions: Conditions) -> timed
 
 
 def rows_of_next_batch(
-    contract: WindowContract, conditions: Conditions, *, backlog: int, sample_every: timedelta, bytes_a_row: float
+    contract: BatchWindow, conditions: Conditions, *, backlog: int, sample_every: timedelta, bytes_a_row: float
 ) -> int:
     """At least 1. `backlog`: rows that wait; `bytes_a_row`: on the wire, as the last batches had it.
 

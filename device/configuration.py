@@ -8,22 +8,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from device.batch_window import WindowContract
 from device.buffer.row import Priority
 from device.edge.channel import ChannelRule
+from protocol.batch_window import LONGEST_AGE_SECONDS, Age, BatchWindow, Rows, in_order
 from protocol.senml import MAX_CHANNEL_CHARACTERS
-from protocol.telemetry import MAX_ROWS
-from protocol.traffic import PUBLISH_FIXED, PUBLISH_RANDOM
 
 SHORTEST_SAMPLE_SECONDS = 0.01
 LONGEST_SAMPLE_SECONDS = 3600.0
 MAX_CHANNELS = 64
 """More than any of our boards has; a configuration must fit the 8 KB of a shadow (AWS IoT Device Shadow quotas)."""
-LONGEST_AGE_SECONDS = 7 * 86_400
-FRESHEST_SECONDS = int((PUBLISH_FIXED + PUBLISH_RANDOM).total_seconds())
-"""Over a good link a batch leaves after 45 + random(30) seconds, so its oldest row is at most so old."""
-STALEST_SECONDS = 900
-"""Over the dearest link: as long as an unchanged value may go untold, so that silence still means absence."""
 
 
 class _Model(BaseModel):
@@ -42,28 +35,38 @@ class ChannelConfiguration(ChannelRule):
         return Priority[self.priority.upper()]
 
 
-class WindowBounds(_Model):
-    """How old the oldest row of a batch may be, and how many rows it may have."""
+class WindowWish(_Model):
+    """How old and how large batches are to be, within what the model promises; what is not named is as promised."""
 
-    freshest_seconds: Annotated[float, Field(gt=0, le=LONGEST_AGE_SECONDS)] = FRESHEST_SECONDS
-    stalest_seconds: Annotated[float, Field(gt=0, le=LONGEST_AGE_SECONDS)] = STALEST_SECONDS
-    min_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 1
-    max_rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = MAX_ROWS
+    freshest_seconds: Age | None = None
+    stalest_seconds: Age | None = None
+    min_rows: Rows | None = None
+    max_rows: Rows | None = None
+
+    def within(self, promised: BatchWindow) -> BatchWindow:
+        """The window that this makes of it; `ValueError` where it goes so far beyond that no window is left."""
+        return BatchWindow.model_validate(promised.model_dump() | self.model_dump(exclude_none=True))
+
+    def beyond(self, promised: BatchWindow) -> dict[str, str]:
+        """What of it the model does not promise: the reason by key."""
+        ranges: dict[str, tuple[float, float]] = {
+            "freshest_seconds": (promised.freshest_seconds, promised.stalest_seconds),
+            "stalest_seconds": (promised.freshest_seconds, promised.stalest_seconds),
+            "min_rows": (promised.min_rows, promised.max_rows),
+            "max_rows": (promised.min_rows, promised.max_rows),
+        }
+        wishes = self.model_dump(exclude_none=True)
+        return {
+            key: f"{wish:g} is outside of what the model promises, {ranges[key][0]:g} to {ranges[key][1]:g}"
+            for key, wish in wishes.items()
+            if not ranges[key][0] <= wish <= ranges[key][1]
+        }
 
     @model_validator(mode="after")
-    def _is_a_contract(self) -> Self:
-        _ = self.contract
+    def _is_a_window(self) -> Self:
+        in_order("freshest_seconds", self.freshest_seconds, "stalest_seconds", self.stalest_seconds)
+        in_order("min_rows", self.min_rows, "max_rows", self.max_rows)
         return self
-
-    @property
-    def contract(self) -> WindowContract:
-        """The same, as the rule of the window takes it."""
-        return WindowContract(
-            freshest=timedelta(seconds=self.freshest_seconds),
-            stalest=timedelta(seconds=self.stalest_seconds),
-            min_rows=self.min_rows,
-            max_rows=self.max_rows,
-        )
 
 
 class Configuration(_Model):
@@ -75,7 +78,7 @@ class Configuration(_Model):
         Field(max_length=MAX_CHANNELS),
     ] = {}
     """By name; a channel that is not named is kept whole."""
-    window: WindowBounds = WindowBounds()
+    window: WindowWish = WindowWish()
     tariff: Annotated[float, Field(ge=0, le=1)] = 0.0
     """What sending costs where the device is: from 0, nothing, to 1, the dearest."""
     metrics_seconds: Annotated[int, Field(ge=1, le=LONGEST_AGE_SECONDS)] = 900

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from device.configuration import Configuration
 from device.shelf import Shelf
+from protocol.batch_window import BatchWindow
 
 CONFIGURATION_FILE = "configuration.json"
 MAX_REASONS = 8
@@ -24,15 +25,19 @@ class InvalidConfigurationError(Exception):
 class ConfigurationKeeper:
     """One device's."""
 
-    __slots__ = ("_listeners", "_shelf", "current")
+    __slots__ = ("_listeners", "_promised", "_shelf", "current")
 
-    def __init__(self, shelf: Shelf) -> None:
-        """What was kept; the defaults when nothing was, or another firmware kept what this one does not know."""
-        self._shelf = shelf
+    def __init__(self, shelf: Shelf, promised: BatchWindow) -> None:
+        """What was kept; the defaults when nothing was, or another firmware kept what this one does not know.
+
+        `promised`: the bounds of the window that the device's bundle gives it.
+        """
+        self._shelf, self._promised = shelf, promised
         self._listeners: list[Callable[[], None]] = []
         try:
-            self.current = Configuration.model_validate_json(shelf.read(CONFIGURATION_FILE) or b"{}")
-        except ValidationError:
+            kept = Configuration.model_validate_json(shelf.read(CONFIGURATION_FILE) or b"{}")
+            self.current = _checked(kept, promised)
+        except (ValidationError, InvalidConfigurationError):
             self.current = Configuration()
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -44,7 +49,7 @@ class ConfigurationKeeper:
 
         In both cases the configuration stays what it was.
         """
-        wanted = read_configuration(document)
+        wanted = read_configuration(document, self._promised)
         if as_document(wanted) != as_document(self.current):
             self._shelf.write(CONFIGURATION_FILE, wanted.model_dump_json(exclude_unset=True).encode())
             self.current = wanted
@@ -52,16 +57,24 @@ class ConfigurationKeeper:
             listener()
 
 
-def read_configuration(document: Any) -> Configuration:
+def read_configuration(document: Any, promised: BatchWindow) -> Configuration:
     """The configuration in `document`; `InvalidConfigurationError` names every place that is wrong."""
     try:
-        return Configuration.model_validate(document)
+        return _checked(Configuration.model_validate(document), promised)
     except ValidationError as error:
         reasons = {
             ".".join(str(part) for part in each["loc"]) or "the document": each["msg"]
             for each in error.errors()[:MAX_REASONS]
         }
         raise InvalidConfigurationError(reasons) from error
+
+
+def _checked(configuration: Configuration, promised: BatchWindow) -> Configuration:
+    """The same; `InvalidConfigurationError` where it leaves what the model promises."""
+    reasons = {f"window.{key}": reason for key, reason in configuration.window.beyond(promised).items()}
+    if reasons:
+        raise InvalidConfigurationError(reasons)
+    return configuration
 
 
 def as_document(configuration: Configuration) -> dict[str, Any]:

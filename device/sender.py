@@ -14,17 +14,18 @@ from typing import Any
 
 from device.batch_window import (
     Conditions,
-    WindowContract,
     age_of_next_batch,
     rows_after_refusal,
     rows_of_next_batch,
 )
 from device.buffer.row import Chunk
+from device.configuration import WindowWish
 from device.link import NO_MATCHING_SUBSCRIBERS, Link, NotAcknowledgedError
 from device.row_codec import UnreadableRowError, decode_row
 from device.row_store import RowStore
 from device.sampler import Sampler
 from device.surroundings import Emit, Surroundings
+from protocol.batch_window import BatchWindow
 from protocol.bundle import Bundle
 from protocol.measurement import Batch, Row
 from protocol.telemetry import BatchRefusedError, encode_batch
@@ -58,6 +59,7 @@ class Sender:
         "_is_leaving",
         "_quality",
         "_wake",
+        "_window",
         "batches",
         "bundle",
         "delivered",
@@ -98,6 +100,8 @@ class Sender:
         self._is_emptying = self._is_leaving = self._is_hurried = False
         """Emptying: all that waited when it was due goes, the lower priorities too."""
         self._wake: asyncio.Event | None = None
+        self._window: tuple[WindowWish, BatchWindow] | None = None
+        """The wish that was looked at last, and what it came to."""
         sampler.on_rows = self._on_rows
 
     @property
@@ -246,8 +250,12 @@ class Sender:
             bytes_a_row=self._bytes_a_row,
         )
 
-    def _contract(self) -> WindowContract:
-        return self.sampler.configuration.window.contract
+    def _contract(self) -> BatchWindow:
+        """What the model promises, as the configuration narrows it; asked for with every row."""
+        wish = self.sampler.configuration.window
+        if self._window is None or self._window[0] is not wish:
+            self._window = wish, wish.within(self.bundle.batch_window)
+        return self._window[1]
 
     def _conditions(self) -> Conditions:
         return Conditions(cost=self.sampler.configuration.tariff, quality=self._quality)

@@ -62,13 +62,13 @@ class Status:
 
 def read_status(folder: Path, scratch: Path) -> Status:
     """What is in `folder`; `OSError` or `pydantic.ValidationError` without a bundle. `scratch`: for the copy."""
-    shelf = FolderShelf(folder)
+    shelf, bundle = FolderShelf(folder), read_bundle(folder)
     return Status(
-        bundle=read_bundle(folder),
+        bundle=bundle,
         state=recall(shelf),
         buffer=_buffer(folder / BUFFER_FOLDER, scratch),
         slots=recall_slots(shelf) or first(FIRMWARE),
-        configuration=as_document(ConfigurationKeeper(shelf).current),
+        configuration=as_document(ConfigurationKeeper(shelf, bundle.batch_window).current),
         orders=Journal(shelf).kept,
     )
 

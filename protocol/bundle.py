@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from protocol.batch_window import BatchWindow
 from protocol.device_id import DeviceId, parse_device_id
 from protocol.keep_alive import LONGEST_KEEP_ALIVE, SHORTEST_KEEP_ALIVE
 from protocol.traffic import KEEP_ALIVE, SAFE_RECONNECT_WINDOW, SHORTEST_RECONNECT_WINDOW
@@ -67,6 +68,9 @@ class Bundle(BaseModel):
     """How wide the fleet spreads its return after an outage (`protocol.traffic.reconnect_window`)."""
     reconnect_place: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Where in the window this device has its turn (`protocol.reconnect_place`); without one, chance decides."""
+
+    batch_window: BatchWindow = BatchWindow()
+    """How old and how large batches may become: what the hardware model promises. A configuration stays within."""
 
     keep_alive_seconds: KeepAliveSeconds = int(KEEP_ALIVE.total_seconds())
     """How often the device speaks at least; below every timeout on its path (`protocol.keep_alive`)."""

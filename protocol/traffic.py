@@ -42,9 +42,10 @@ it by. Every bundle has a place now; only devices older than that have none. A s
 so (`unplaced_percent`)."""
 PLACED_SMEAR = timedelta(seconds=1)
 """How far apart a clock that is a little off and a slow handshake put devices that have the same place."""
-PLACED_EVENNESS = 2 / 3
-"""Of the chance in a second's arrivals, how much even places take away in spite of `PLACED_SMEAR`. A smear of s seconds
-leaves s/3 of Poisson's variance up to one second, and 1 - (s - 1/3)/s^2 beyond: ever more, and never all of it."""
+PLACED_EVENNESS = 0.5
+"""Of the chance in a second's arrivals, how much even places are counted on to take away. A smear of s seconds leaves
+s/3 of Poisson's variance up to one second, and 1 - (s - 1/3)/s^2 beyond: a third at `PLACED_SMEAR`, a half at 1.5 s.
+The difference is a reserve of half a standard deviation."""
 SAFE_RECONNECT_WINDOW = timedelta(seconds=1250)
 """For a device that was told none: `reconnect_window` of the largest fleet that one account takes, 500,000 connections
 at 500 connects/s (AWS IoT Core quotas)."""
@@ -120,7 +121,7 @@ def reconnect_window(devices: int, connects_per_second: int, *, even: float = 0.
 
     The fleet arrives at the rate whose random peaks stay below the quota: `PEAK_DEVIATIONS` standard deviations. Where
     nobody has a place that is 1.25 times the ideal `devices / connects_per_second` at 500 connects/s, and 1.10 times at
-    3,000; `even`, an `even_share`, takes its part off the variance: 1.17 times at 0.5. `fleet simulate` shows it.
+    3,000; `even`, an `even_share`, takes its part off the variance: 1.19 times at 0.375. `fleet simulate` shows it.
     Delivered to each device in its bundle.
     """
     spread_by_chance = PEAK_DEVIATIONS * math.sqrt(1 - even)

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import ValidationError
 
+from protocol.batch_window import BatchWindow
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, Topics, read_bundle
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
@@ -79,6 +80,7 @@ def writing(device: DeviceId, folder: Path) -> Iterator[None]:
 
 def _document(identity: Identity, environment: Environment, ledger: str) -> Bundle:
     device, fleet = identity.device, environment.fleet
+    model = environment.models.get(identity.model)
     return Bundle(
         device=device,
         model=identity.model,
@@ -86,6 +88,8 @@ def _document(identity: Identity, environment: Environment, ledger: str) -> Bund
         hostname=device_hostname(device, environment.domain),
         topics=Topics(batch=batch_topic(device), commands=command_filter(device)),
         reconnect_window_seconds=int(fleet.reconnect_window.total_seconds()),
+        # A model that left the catalogue promises what those do that say nothing.
+        batch_window=model.batch_window if model else BatchWindow(),
         reconnect_place=reconnect_place(identity.issuance, ledger),
         keep_alive_seconds_by_operator={name: int(each.total_seconds()) for name, each in fleet.keep_alives.items()},
     )

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from protocol.batch_window import BatchWindow
 from protocol.device_id import parse_device_id
 from protocol.keep_alive import Operator, fitting_keep_alive
 from protocol.traffic import UNPLACED_SHARE, even_share, reconnect_window
@@ -197,6 +198,8 @@ class HardwareModel(Frozen):
     soc: Text
     modem: Text
     key_storage: KeyStorage = Field(strict=False)
+    batch_window: BatchWindow = BatchWindow()
+    """How old and how large its batches may become, as its radio and its users bear it; bundles carry it."""
     support_until: Day
     """The last day this model gets security updates. Device certificates of birth must not need to outlive it."""
 

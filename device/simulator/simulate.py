@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from device.configuration import Configuration, WindowBounds
+from device.configuration import Configuration, WindowWish
 from device.simulator.course import OnLook
 from device.simulator.fleet import Fleet
 from device.simulator.ground import Ground
@@ -19,6 +19,7 @@ from device.simulator.memory import resident_kib
 from device.simulator.paced_loop import PacedLoop
 from device.simulator.report import Report, make_report
 from device.simulator.scenario import Scenario
+from protocol.batch_window import STALEST_SECONDS
 from protocol.traffic import ROUTE_WATCH
 
 BUFFER_BYTES = 512 * 1024
@@ -83,5 +84,5 @@ def _configuration(order: Order) -> Configuration:
     age = order.batch_every.total_seconds()
     return Configuration(
         sample_seconds=order.sample_every.total_seconds(),
-        window=WindowBounds(freshest_seconds=age, stalest_seconds=max(age, WindowBounds().stalest_seconds)),
+        window=WindowWish(freshest_seconds=age, stalest_seconds=max(age, STALEST_SECONDS)),
     )

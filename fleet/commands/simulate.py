@@ -14,13 +14,14 @@ from rich.progress import track
 
 from fleet.commands.telling import errors_told
 from fleet.errors import RefusedError
-from fleet.outage.backlog import BUFFER_BYTES, ROWS_PER_SECOND, backlog
+from fleet.outage.backlog import backlog
 from fleet.outage.broker import BROKERS
 from fleet.outage.course import Run
 from fleet.outage.policy import PICTURED, policies
 from fleet.outage.publishing import scheduled, synchronized
 from fleet.outage.simulation import Outage
 from fleet.outage.simulation import simulate as simulate_outage
+from protocol.buffer_room import BUFFER_BYTES, ROWS_PER_SECOND
 from protocol.traffic import UNPLACED_SHARE
 from provisioning.commands.options import AsJson
 from provisioning.commands.telling import tell, tell_rows

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleet.outage.course import Course
-
-ROW_BYTES = 110
-"""An ordinary row of five channels in a device's buffer (`device.buffer`: ten minutes of them fill 64 KiB)."""
-BUFFER_BYTES = 8 * 1024 * 1024
-"""Assumed of every device: 8 MiB of flash for what waits, 21 hours at a row a second."""
-ROWS_PER_SECOND = 1.0
-"""The agent's sampling."""
+from protocol.buffer_room import BUFFER_BYTES, ROW_BYTES, ROWS_PER_SECOND
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ RULES: tuple[Callable[..., Breaches], ...] = (
     scatter.fleets_come_back_in_time,
     scatter.operators_let_devices_stay_connected,
     batches.large_fleets_gather_their_batches,
+    batches.windows_leave_room_for_an_outage,
     pins.few_pins,
     pins.devices_pinned_once,
     pins.pinned_names_are_free,

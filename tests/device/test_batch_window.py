@@ -3,12 +3,15 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from device.batch_window import Conditions, WindowContract, rows_after_refusal, rows_of_next_batch
+from device.batch_window import Conditions, rows_after_refusal, rows_of_next_batch
+from device.configuration import WindowWish
+from protocol.batch_window import BatchWindow
 from protocol.topics import MAX_PAYLOAD_BYTES
 
 SECOND = timedelta(seconds=1)
-CONTRACT = WindowContract(freshest=60 * SECOND, stalest=3600 * SECOND, min_rows=10, max_rows=5000)
+CONTRACT = BatchWindow(freshest_seconds=60, stalest_seconds=3600, min_rows=10, max_rows=5000)
 GOOD, LOSSY, DEAR = Conditions(0, 1), Conditions(0, 0.5), Conditions(1, 1)
 
 
@@ -60,11 +63,41 @@ def test_a_dearer_link_or_a_longer_backlog_never_makes_it_smaller_and_no_message
 
 @pytest.mark.parametrize(
     ("freshest", "stalest", "least", "most"),
-    [(0, 60, 1, 9), (61, 60, 1, 9), (1, 60, 0, 9), (1, 60, 10, 9), (1, 60, 1, 100_001)],
+    [(0, 60, 1, 9), (61, 60, 1, 9), (1, 60, 0, 9), (1, 60, 10, 9), (1, 60, 1, 100_001), (1, 604_801, 1, 9)],
 )
 def test_a_contract_that_cannot_be_kept_is_refused(freshest: int, stalest: int, least: int, most: int) -> None:
-    with pytest.raises(ValueError, match="rows"):
-        WindowContract(freshest * SECOND, stalest * SECOND, least, most)
+    with pytest.raises(ValidationError):
+        BatchWindow(freshest_seconds=freshest, stalest_seconds=stalest, min_rows=least, max_rows=most)
+
+
+def test_a_device_works_by_what_its_model_promises_and_a_wish_narrows_it() -> None:
+    assert WindowWish().within(CONTRACT) == CONTRACT
+    narrower = WindowWish(freshest_seconds=120, max_rows=600).within(CONTRACT)
+    assert narrower == BatchWindow(freshest_seconds=120, stalest_seconds=3600, min_rows=10, max_rows=600)
+
+
+@given(
+    st.builds(
+        WindowWish,
+        freshest_seconds=st.none() | st.floats(60, 500),
+        stalest_seconds=st.none() | st.floats(500, 3600),
+        min_rows=st.none() | st.integers(10, 50),
+        max_rows=st.none() | st.integers(50, 5000),
+    )
+)
+def test_a_wish_that_is_not_beyond_the_promise_always_makes_a_window(wish: WindowWish) -> None:
+    assert not wish.beyond(CONTRACT)
+    window = wish.within(CONTRACT)
+    assert CONTRACT.freshest <= window.freshest <= window.stalest <= CONTRACT.stalest
+    assert CONTRACT.min_rows <= window.min_rows <= window.max_rows <= CONTRACT.max_rows
+
+
+@pytest.mark.parametrize(
+    ("key", "wish"),
+    [("freshest_seconds", 59.9), ("stalest_seconds", 3601.0), ("min_rows", 9), ("max_rows", 5001), ("max_rows", 9)],
+)
+def test_a_wish_beyond_the_promise_is_told_by_its_key(key: str, wish: float) -> None:
+    assert list(WindowWish.model_validate({key: wish}).beyond(CONTRACT)) == [key]
 
 
 def test_a_refused_batch_is_halved_down_to_one_row() -> None:

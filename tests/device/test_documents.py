@@ -21,6 +21,7 @@ from device.exchange import read_object
 from device.row_codec import Provenance, UnreadableRowError, decode_row, encode_row
 from device.shadow import difference
 from device.shelf import FolderShelf, MemoryShelf
+from protocol.batch_window import BatchWindow
 from protocol.measurement import ClockQuality, Reading
 
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -92,6 +93,8 @@ def test_the_machine_answers_whether_its_clock_is_kept() -> None:
         ({"channels": {"temperature": {"deadband": -1}}}, "channels.temperature.deadband"),
         ({"channels": {"temperature": {"priority": "high"}}}, "channels.temperature.priority"),
         ({"window": {"freshest_seconds": 100, "stalest_seconds": 10}}, "window"),
+        ({"window": {"freshest_seconds": 1}}, "window.freshest_seconds"),
+        ({"window": {"stalest_seconds": 901}}, "window.stalest_seconds"),
         ({"tariff": 1.5}, "tariff"),
         ([], "the document"),
         (None, "the document"),
@@ -99,16 +102,16 @@ def test_the_machine_answers_whether_its_clock_is_kept() -> None:
 )
 def test_a_configuration_that_is_none_is_refused_with_the_place(document: Any, place: str) -> None:
     with pytest.raises(InvalidConfigurationError) as refused:
-        read_configuration(document)
+        read_configuration(document, BatchWindow())
     assert list(refused.value.reasons) == [place]
 
 
 def test_a_configuration_outlives_a_restart_and_a_refused_one_leaves_no_trace(tmp_path: Path) -> None:
-    keeper = ConfigurationKeeper(FolderShelf(tmp_path))
+    keeper = ConfigurationKeeper(FolderShelf(tmp_path), BatchWindow())
     keeper.take({"sample_seconds": 5, "channels": {"battery": {"deadband": 0.05}}})
     with pytest.raises(InvalidConfigurationError):
         keeper.take({"sample_seconds": 0})
-    again = ConfigurationKeeper(FolderShelf(tmp_path)).current
+    again = ConfigurationKeeper(FolderShelf(tmp_path), BatchWindow()).current
     assert as_document(again) == {"sample_seconds": 5.0, "channels": {"battery": {"deadband": 0.05}}}
     assert again.channels["battery"].deadband == Decimal("0.05"), "exact, though JSON has it as a number"
 
@@ -117,7 +120,14 @@ def test_a_configuration_outlives_a_restart_and_a_refused_one_leaves_no_trace(tm
 def test_a_damaged_configuration_means_the_defaults(damage: bytes) -> None:
     shelf = MemoryShelf()
     shelf.write("configuration.json", damage)
-    assert ConfigurationKeeper(shelf).current == Configuration()
+    assert ConfigurationKeeper(shelf, BatchWindow()).current == Configuration()
+
+
+def test_a_kept_wish_that_the_model_does_not_promise_any_more_means_the_defaults() -> None:
+    shelf = MemoryShelf()
+    ConfigurationKeeper(shelf, BatchWindow(stalest_seconds=3600)).take({"window": {"stalest_seconds": 3600}})
+    assert ConfigurationKeeper(shelf, BatchWindow(stalest_seconds=3600)).current.window.stalest_seconds == 3600
+    assert ConfigurationKeeper(shelf, BatchWindow()).current == Configuration()
 
 
 class FullShelf(MemoryShelf):
@@ -130,7 +140,7 @@ class FullShelf(MemoryShelf):
 def test_a_configuration_that_cannot_be_kept_is_not_worked_by() -> None:
     """It would be another one after the next restart, and nobody would know why."""
     changes: list[int] = []
-    keeper = ConfigurationKeeper(FullShelf())
+    keeper = ConfigurationKeeper(FullShelf(), BatchWindow())
     keeper.listen(lambda: changes.append(1))
     with pytest.raises(OSError, match="No space left"):
         keeper.take({"sample_seconds": 5})

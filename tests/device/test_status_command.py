@@ -17,6 +17,7 @@ from device.jobs.order import Order, Status, Verdict
 from device.row_codec import Provenance, encode_row
 from device.shelf import FolderShelf
 from device.slot_keeper import SLOTS_FILE
+from protocol.batch_window import BatchWindow
 from protocol.bundle import BUNDLE_FILE
 from protocol.measurement import ClockQuality
 from tests.device.buffer.opened import Bench
@@ -29,7 +30,7 @@ def device_in(folder: Path) -> Path:
     shelf = FolderShelf(folder)
     start(shelf)
     start(shelf)
-    ConfigurationKeeper(shelf).take({"sample_seconds": 5})
+    ConfigurationKeeper(shelf, BatchWindow()).take({"sample_seconds": 5})
     order = Order("dance-1", 1, 1, {})
     Journal(shelf).conclude(order, Verdict(Status.REJECTED, "unknown operation 'dance'"))
     Journal(shelf).begin(Order("reboot-1", 1, 1, {}), boot=2)

@@ -44,7 +44,7 @@ def test_the_peaks_of_the_facts_are_found_again(policy: str, peak: int, toleranc
 
 
 @pytest.mark.parametrize("broker", BROKERS)
-@pytest.mark.parametrize(("policy", "recovery"), [("contract", 1.17), ("by-chance", 1.25)])
+@pytest.mark.parametrize(("policy", "recovery"), [("contract", 1.19), ("by-chance", 1.25)])
 def test_the_window_brings_everyone_back_below_the_quota_whatever_the_broker(
     policy: str, recovery: float, broker: str
 ) -> None:
@@ -95,7 +95,7 @@ def test_a_million_devices_without_places_pay_a_quarter_more_than_the_ideal_for_
     assert told.recovery == pytest.approx(1.25, rel=0.001), "the price of the margin at 500 connects/s"
 
 
-@pytest.mark.parametrize(("unplaced", "recovery"), [(0.0, 1.14), (0.5, 1.20)])
+@pytest.mark.parametrize(("unplaced", "recovery"), [(0.0, 1.17), (0.5, 1.21)])
 def test_the_fewer_devices_have_a_place_the_longer_the_return(unplaced: float, recovery: float) -> None:
     chosen = policies(MILLION.devices, 500, unplaced)["contract"]
     told = simulate(MILLION, chosen, BROKERS["refuses"](500), np.random.default_rng(1))

@@ -9,13 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.cli import app
-from fleet.outage.backlog import BUFFER_BYTES, ROW_BYTES, backlog
+from fleet.outage.backlog import backlog
 from fleet.outage.broker import BROKERS
 from fleet.outage.course import Course, Run
 from fleet.outage.picture import draw
 from fleet.outage.policy import policies
 from fleet.outage.publishing import PUBLISHES_PER_SECOND, scheduled, synchronized
 from fleet.outage.simulation import Outage, simulate
+from protocol.buffer_room import BUFFER_BYTES, ROW_BYTES
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "outage.svg"
 MILLION = Outage(devices=1_000_000, connects_per_second=500, seconds=1800)

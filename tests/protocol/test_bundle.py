@@ -1,5 +1,6 @@
 """The folder a device is given: read back as it was written, and refused when it is not ours."""
 
+import math
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from protocol.batch_window import BatchWindow
 from protocol.bundle import BUNDLE_FILE, MQTT_TLS_PORT, Bundle, Topics, read_bundle
 from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
@@ -53,6 +55,12 @@ def test_a_bundle_knows_the_keep_alive_of_each_operators_network_and_the_usual_o
     assert (read.keep_alive("Nordtel"), read.keep_alive("")) == (timedelta(seconds=192), KEEP_ALIVE)
 
 
+def test_a_bundle_of_before_models_promised_a_window_has_the_usual_one_and_no_place(tmp_path: Path) -> None:
+    older = read_bundle(written(tmp_path, bundle().model_dump_json(exclude={"batch_window", "reconnect_place"})))
+    assert older.batch_window == BatchWindow(freshest_seconds=75, stalest_seconds=900)
+    assert older.reconnect_place is None
+
+
 @given(DEVICE_IDS, st.integers(min_value=1, max_value=65535))
 def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -> None:
     made = bundle(device, port)
@@ -70,6 +78,11 @@ def test_any_device_and_port_survive_the_document(device: DeviceId, port: int) -
         ({"key": "secret"}, "key"),
         ({"reconnect_window_seconds": 29}, "reconnect_window_seconds"),
         ({"reconnect_window_seconds": 86401}, "reconnect_window_seconds"),
+        ({"reconnect_place": -0.1}, "reconnect_place"),
+        ({"reconnect_place": 1.0}, "reconnect_place"),
+        ({"reconnect_place": math.nan}, "reconnect_place"),
+        ({"batch_window": {"stalest_seconds": 10}}, "batch_window"),
+        ({"batch_window": {"max_rows": 100_001}}, "batch_window.max_rows"),
         ({"keep_alive_seconds": 29}, "keep_alive_seconds"),
         ({"keep_alive_seconds_by_operator": {"Nordtel": 1201}}, "keep_alive_seconds_by_operator.Nordtel"),
         ({"topics": {"batch": "dt/device1/batch"}}, "topics.commands"),

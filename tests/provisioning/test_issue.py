@@ -28,6 +28,7 @@ from provisioning.key_file import read_authority_key
 from provisioning.passphrase import read_kept_passphrase
 from provisioning.profile import years
 from provisioning.request import Request
+from stacks.load import load_environment
 from tests.provisioning.factory import ROOT, Factory, provisioning
 from tests.provisioning.requests import csr, name, p256
 
@@ -54,6 +55,7 @@ def test_a_bundle_has_everything_a_device_needs_to_connect(factory: Factory) -> 
     assert (bundle.device, bundle.model, bundle.port) == ("device1", "fl50", 8883)
     assert bundle.hostname == "device1.gw.iot-dev.example.com"
     assert bundle.topics.batch == "dt/device1/batch"
+    assert bundle.batch_window == load_environment("dev", today=None).models["fl50"].batch_window
     certificate, issuer = factory.chain("device1")
     key = load_pem_private_key((folder / "device.key.pem").read_bytes(), None)
     assert key.public_key() == certificate.public_key()

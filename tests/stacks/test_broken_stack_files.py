@@ -405,7 +405,7 @@ MISTAKES = [
         "{ recovery_minutes: 4, clusters: { eu1: { devices: 100000 }",
         "flotilla:fleet.clusters.eu1.connects_per_second",
         "100,000 devices need 5 minutes to come back at 500 connects/s, and 4 are allowed",
-        "have AWS raise the quota to 519 connects/s",
+        "have AWS raise the quota to 506 connects/s",
         line=34,
     ),
     Mistake(
@@ -455,6 +455,22 @@ MISTAKES = [
         "flotilla:pins[1].device",
         "device device1 is pinned by pins[0] already",
         "keep one of the two",
+    ),
+    Mistake(
+        "a batch window that is none",
+        'support_until: "2041-06-30"',
+        'support_until: "2041-06-30"\n      batch_window: { freshest_seconds: 1000 }',
+        "flotilla:models.fl100.batch_window",
+        "freshest_seconds 1000 is more than stalest_seconds 900",
+        "exchange them",
+    ),
+    Mistake(
+        "rows that outlast the buffer",
+        'support_until: "2041-06-30"',
+        'support_until: "2041-06-30"\n      batch_window: { stalest_seconds: 86400 }',
+        "flotilla:models.fl100.batch_window.stalest_seconds",
+        "rows that wait 24.0 hours for their batch, and 1.5 more for a lost connection, outlast a buffer of 21.2 hours",
+        "write at most 70860",
     ),
     Mistake(
         "a model out of support",

@@ -54,7 +54,7 @@ def test_a_fleet_fits_up_to_the_minute(devices: int, minutes: int, quota: int, *
     )
 
 
-@pytest.mark.parametrize(("devices", "unplaced", "fits"), [(25_616, 25, True), (25_617, 25, False), (25_617, 0, True)])
+@pytest.mark.parametrize(("devices", "unplaced", "fits"), [(25_144, 25, True), (25_145, 25, False), (25_145, 0, True)])
 def test_a_fleet_whose_devices_have_places_fits_closer(devices: int, unplaced: int, *, fits: bool) -> None:
     breaches = list(scatter.fleets_come_back_in_time(fleet(devices, 1, unplaced)))
     assert len(breaches) == (0 if fits else 1)
