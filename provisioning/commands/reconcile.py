@@ -98,7 +98,6 @@ def reconcile(
 def _compare(mender: Mender, *, repair: bool) -> Iterator[tuple[Finding, str]]:
     """Every finding of one cluster, and what became of it. Nothing is mended before all is compared."""
     comparison = mender.comparison
-    found: list[Finding] = []
     differences = 0
     with compared(comparison, mender.ledger, mender.cloud, mender.calls) as spool:
         count = spool.count()
@@ -106,12 +105,13 @@ def _compare(mender: Mender, *, repair: bool) -> Iterator[tuple[Finding, str]]:
             for finding in findings(comparison, spool, advance):
                 differences += 1
                 if repair:
-                    found.append(finding)
+                    spool.put_finding(finding)
                 else:
                     yield finding, _offer(finding)
-    typer.echo(f"cluster {comparison.cluster}: {count:,} certificates compared, {differences:,} differences", err=True)
-    for finding in found:
-        yield finding, MENDED if mender.mend(finding) else "left alone"
+        told = f"cluster {comparison.cluster}: {count:,} certificates compared, {differences:,} differences"
+        typer.echo(told, err=True)
+        for finding in spool.findings():
+            yield finding, MENDED if mender.mend(finding) else "left alone"
 
 
 def _offer(finding: Finding) -> str:

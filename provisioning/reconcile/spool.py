@@ -11,6 +11,7 @@ from typing import Self
 from protocol.admission import ManifestEntry
 from provisioning.ledger.records import Identity
 from provisioning.reconcile.compare import Here, There, ThingThere
+from provisioning.reconcile.finding import Finding, Kind
 
 _TABLES = """
 CREATE TABLE here (fingerprint TEXT PRIMARY KEY, id INTEGER, device TEXT, item TEXT, is_told INTEGER, is_noted INTEGER)
@@ -23,6 +24,7 @@ CREATE TABLE granted (fingerprint TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE thing (device TEXT PRIMARY KEY, type TEXT, model TEXT, is_devices INTEGER) WITHOUT ROWID;
 CREATE TABLE member (device TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE attached (fingerprint TEXT PRIMARY KEY, is_attached INTEGER) WITHOUT ROWID;
+CREATE TABLE finding (number INTEGER PRIMARY KEY, kind TEXT, device TEXT, fingerprint TEXT, detail TEXT);
 """
 _JOIN = """
 SELECT every.fingerprint, here.item, is_told, is_noted, row.item, status, thing.device, type, model,
@@ -92,11 +94,21 @@ class Spool:
         """Whether a certificate is attached to its thing."""
         self._put("attached", [(fingerprint, is_attached)])
 
-    def active(self) -> list[tuple[str, str]]:
+    def put_finding(self, finding: Finding) -> None:
+        """A difference, kept until all is compared."""
+        self._put("finding", [(None, finding.kind, finding.device, finding.fingerprint, finding.detail)])
+
+    def findings(self) -> Iterator[Finding]:
+        """Those that were kept, in their order."""
+        rows = self.connection.execute("SELECT kind, device, fingerprint, detail FROM finding ORDER BY number")
+        for kind, device, fingerprint, detail in rows:
+            yield Finding(kind=Kind(kind), device=device, fingerprint=fingerprint, detail=detail)
+
+    def active(self) -> Iterator[tuple[str, str]]:
         """Fingerprint and device of each active certificate that the ledger knows."""
-        return self.connection.execute(
+        yield from self.connection.execute(
             "SELECT fingerprint, device FROM here JOIN certificate USING (fingerprint) WHERE status = 'ACTIVE'"
-        ).fetchall()
+        )
 
     def count(self) -> int:
         """How many certificates there are on either side."""
@@ -133,9 +145,9 @@ class Spool:
             )
             yield fingerprint, here or None, there
 
-    def lonely_things(self) -> list[str]:
+    def lonely_things(self) -> Iterator[str]:
         """Things that look like a device's, of devices that neither side has a certificate of."""
-        return [device for (device,) in self.connection.execute(_LONELY)]
+        return (device for (device,) in self.connection.execute(_LONELY))
 
     def _put(self, table: str, rows: Iterable[tuple[object, ...]]) -> None:
         cursor = self.connection.execute(f"SELECT * FROM {table} LIMIT 0")  # noqa: S608  # our own names
