@@ -171,9 +171,8 @@ def _is_among(records: bytes | mmap.mmap, size: int, wanted: bytes) -> bool:
     def beginning(index: int) -> bytes:
         return records[index * size : index * size + len(wanted)]
 
-    count = len(records) // size
-    place = bisect_left(range(count), wanted, key=beginning)
-    return place < count and beginning(place) == wanted
+    place = bisect_left(range(len(records) // size), wanted, key=beginning)
+    return beginning(place) == wanted
 
 
 def _problem(path: Path, line: int | None, rule: str, way_out: str) -> StackError:

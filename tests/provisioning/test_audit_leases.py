@@ -1,6 +1,6 @@
 """Who signed without the right to: found by the audit, one finding a signer and rule."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,14 @@ def test_a_station_that_kept_to_its_lease_is_not_mentioned(tmp_path: Path) -> No
     mine = lease(certificates=3, from_hour=12, to_hour=13)
     last = NOW.replace(minute=59, second=59, microsecond=999_999)
     assert found(tmp_path, station(mine), {"line-a": mine}, NOW, NOW, last) == []
+
+
+def test_a_lease_ends_with_the_last_moment_of_its_last_day(tmp_path: Path) -> None:
+    midnight = datetime.combine(DAY + timedelta(days=1), time.min, UTC)
+    instant = timedelta(microseconds=1)
+    assert found(tmp_path, station(lease()), {"line-a": lease()}, NOW, midnight - instant) == []
+    (after,) = found(tmp_path / "another", station(lease()), {"line-a": lease()}, midnight)
+    assert "prepared 1 certificates outside the days of its lease" in after
 
 
 def test_every_rule_that_was_broken_is_one_finding_with_the_first_device(

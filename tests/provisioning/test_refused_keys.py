@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.algorithm import PublicKey, public_key_der
+from provisioning.errors import RefusedError
+from provisioning.issue_many import Wanted
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.records import Identity
 from provisioning.read_factory import parse_factory
 from provisioning.refused_keys import Fingerprints, RefusedKeys, read_refused_keys
+from provisioning.station import Station
 from stacks.document import parse_document
 from stacks.errors import StackError
 from tests.provisioning import batches
@@ -21,7 +26,13 @@ from tests.provisioning.factory import CEREMONY, Factory, Finished, provisioning
 from tests.provisioning.requests import csr, p256, rsa_key
 
 P256, P384, RSA = p256().public_key(), ec.generate_private_key(ec.SECP384R1()).public_key(), rsa_key(2048).public_key()
-KEYS: tuple[PublicKey, ...] = (P256, P384, RSA)
+SHORT = next(
+    key
+    for key in (ec.derive_private_key(number, ec.SECP256R1()).public_key() for number in range(10**9, 10**9 + 9999))
+    if key.public_numbers().x.bit_length() <= 248
+)
+"""Its first coordinate begins with zeros, which badkeys leaves out."""
+KEYS: tuple[PublicKey, ...] = (P256, P384, RSA, SHORT)
 
 
 def fingerprint(key: PublicKey) -> str:
@@ -61,7 +72,7 @@ def test_a_key_of_any_type_is_found_in_a_list_of_either_kind(listed: PublicKey, 
         found = lists(tmp_path, **{name: content})
         refusal = found.refusal(public_key_der(listed)) or ""
         assert f"{fingerprint(listed)} stands in {name.replace('_', '.')}" in refusal
-        assert [found.refusal(public_key_der(key)) for key in others] == [None, None]
+        assert [found.refusal(public_key_der(key)) for key in others] == [None] * len(others)
 
 
 @pytest.mark.parametrize("listed", KEYS)
@@ -118,7 +129,7 @@ def test_no_way_in_takes_a_key_of_a_list(factory: Factory) -> None:
 
     def refused(told: Finished) -> None:
         assert told.code == 2, told.out
-        reasons.append(told.err)
+        reasons.append(" ".join((told.out + told.err).split()))
 
     request = factory.home / "lost.csr.pem"
     request.write_bytes(csr(lost))
@@ -130,6 +141,36 @@ def test_no_way_in_takes_a_key_of_a_list(factory: Factory) -> None:
     request.write_bytes(csr(good))
     assert factory.issue("device2", "--csr", request, *profiles, model="fl100").code == 0
     assert "device1" not in factory.ledger("list").out
+
+    described(factory, good.public_key())
+    board = factory.home / "board.pem"
+    board.write_bytes(factory.chain("device2")[0].public_bytes(Encoding.PEM))
+    refused(
+        provisioning(
+            *("certificates", "check", board, "--stack", "dev", "--model", "fl100", "--authority", "line-a"),
+            *("--authorities", factory.authorities, *profiles),
+        )
+    )
+
+
+def test_a_key_that_came_on_the_list_in_the_middle_of_a_batch_is_refused_alone(factory: Factory) -> None:
+    lost, good = p256(), p256()
+    station = Station.open(
+        stack="dev",
+        factory=factory.folder,
+        authorities=factory.authorities,
+        profiles=described(factory, lost.public_key()),
+    )
+    wanted = []
+    for device, key in (("device1", lost), ("device2", good)):
+        order = station.order(device=device, model="fl100", authority="line-a")
+        wanted.append(Wanted(station.request(order, csr(key)), order.profile))
+    with Ledger.open(factory.folder, "dev", create=True) as ledger:
+        refused, issued = station.issue_many("line-a", wanted, ledger)
+    assert isinstance(refused, RefusedError)
+    assert "never certified" in str(refused)
+    assert isinstance(issued, Identity)
+    assert issued.device == "device2"
 
 
 def test_a_key_that_came_on_the_list_later_is_not_handed_out_again(factory: Factory) -> None:

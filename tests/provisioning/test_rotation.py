@@ -1,5 +1,6 @@
 """A fleet moves from one authority to the next: wave by wave, each device with a new key, none forgotten."""
 
+import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol.device_id import DeviceId
+from provisioning.algorithm import public_key_der
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Reason
 from tests.provisioning import batches
@@ -28,6 +30,7 @@ class Fleet:
         self.factory = Factory(home)
         held = self.factory.ceremony(PLAN)
         assert held.code == 0, held.err
+        self.profiles = home / "ceremony.yaml"
         self.requests = home / "requests"
         self.requests.mkdir()
         self.wave_file = home / "wave.csv"
@@ -56,7 +59,7 @@ class Fleet:
 
     def call(self, *words: str | Path) -> Finished:
         where = ("--stack", "dev", "--factory", self.factory.folder, "--json")
-        certificates = ("--authorities", self.factory.authorities, "--profiles", self.factory.home / "ceremony.yaml")
+        certificates = ("--authorities", self.factory.authorities, "--profiles", self.profiles)
         return provisioning(*words, *where, *(() if words[0] == "retire" else certificates))
 
     def rotate(self, *more: str | Path) -> Finished:
@@ -124,7 +127,13 @@ def test_a_fleet_moves_wave_by_wave_and_a_device_without_a_request_is_waited_for
 
 
 def test_a_request_that_could_not_be_issued_is_told_before_anybody_is_retired(fleet: Fleet) -> None:
-    own, foreign, broken = fleet.gather().json["waiting_for_request"][:3]
+    own, foreign, broken, leaked = fleet.gather().json["waiting_for_request"][:4]
+    known = p256()
+    fleet.send_request(leaked, known)
+    (fleet.factory.home / "leaked.txt").write_text(
+        hashlib.sha256(public_key_der(known.public_key())).hexdigest(), encoding="ascii"
+    )
+    fleet.profiles.write_text(PLAN + "refused_keys: [leaked.txt]\n", encoding="utf-8")
     fleet.send_request(own, fleet.keys[own])
     fleet.send_request(foreign, fleet.keys[broken])
     (fleet.requests / f"{broken}.csr.pem").write_text("no request", encoding="ascii")
@@ -135,6 +144,7 @@ def test_a_request_that_could_not_be_issued_is_told_before_anybody_is_retired(fl
         (own, "no key is certified twice, and the device has it already; make a new key in the device"),
         (foreign, f"no key is certified twice, and it is device {broken}'s"),
         (broken, "the request is no certificate request in PEM"),
+        (leaked, "the key "),
     ):
         assert f"{fleet.requests / device}.csr.pem: {reason}" in refused.err
     assert not fleet.wave_file.exists()

@@ -1,9 +1,11 @@
 """Vendors' files: what is taken in, what the registrar then admits, and what is refused with its reason."""
 
 import base64
+import hashlib
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from functions.certificate import read_certificate
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.uploads import pending
-from provisioning.refused_keys import RefusedKeys
+from provisioning.refused_keys import Fingerprints, RefusedKeys, spki_of
 from provisioning.secure_elements.element import Defect
 from provisioning.secure_elements.espressif import read_espressif
 from provisioning.secure_elements.infineon import SerialFrom, Slot, read_infineon
@@ -276,6 +278,15 @@ def test_a_vendors_certificate_is_checked_like_our_own(case: str) -> None:
     checked = infineon(packed({"cd01.pem": make().public_bytes(Encoding.PEM)}))
     assert [defect.place for defect in checked.defects] == ["cd01.pem"]
     assert reason in checked.defects[0].rule
+
+
+def test_an_element_whose_key_is_never_to_be_certified_is_not_taken_in() -> None:
+    made = certificate()
+    digest = hashlib.sha256(spki_of(made)).digest()
+    terms = replace(TERMS, refused_keys=RefusedKeys((Fingerprints("reel.txt", digest),)))
+    data = packed({"cd01.pem": made.public_bytes(Encoding.PEM), "cd02.pem": certificate().public_bytes(Encoding.PEM)})
+    (defect,) = check(read_infineon(data, Slot.E0E0, SerialFrom.FILE_NAME), terms).defects
+    assert (defect.place, "stands in reel.txt, the list of keys that are" in defect.rule) == ("cd01.pem", True)
 
 
 def test_two_elements_never_share_a_device_a_key_or_a_certificate() -> None:

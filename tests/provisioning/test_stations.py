@@ -1,5 +1,6 @@
 """Stations that sign on their own, with keys in an HSM: set up, held to their lease, believed by independent judges."""
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import provisioning.stations.certify as certifying
 from protocol.device_id import DeviceId
@@ -344,6 +345,16 @@ def test_a_station_that_was_taken_back_signs_nothing(ready: Bench) -> None:
     assert refused.code == 2
     assert "bench-s-1: was taken back on" in refused.err
     assert ready.show().json["stations"][0]["standing"].startswith("taken back on")
+
+
+def test_a_station_whose_key_is_on_a_list_is_not_certified(bench: Bench) -> None:
+    assert bench.request().code == 0
+    key = x509.load_pem_x509_csr((bench.home / "station.csr.pem").read_bytes()).public_key()
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    (bench.home / "lost.txt").write_text(hashlib.sha256(spki).hexdigest(), encoding="ascii")
+    bench.file.write_text(bench.file.read_text(encoding="utf-8") + "refused_keys: [lost.txt]\n", encoding="utf-8")
+    refused = bench.certify()
+    assert (refused.code, "the list of keys that are never certified" in refused.err) == (2, True), refused.err
 
 
 def order_of(bench: Bench, devices: int) -> Path:
