@@ -42,6 +42,11 @@ from stacks.load import AUTHORITIES
 
 commands = typer.Typer(help="Take many identities back: plan, look, apply.", no_args_is_help=True)
 
+_NOT_TOLD = {
+    False: "not told; the next sync tells them",
+    True: "not told: of devices the next sync tells them, of the authority itself a plan made with --outputs",
+}
+"""By whether an authority is taken back."""
 _ONE_OF = "give either FILE, or --authority NAME"
 
 
@@ -156,7 +161,7 @@ def apply(
             told = {
                 **({} if withdrawn is None else {"signer": withdrawn}),
                 **{str(outcome): count for outcome, count in sorted(results.items())},
-                "clusters": "not told; the next sync tells them" if known is None else "told below",
+                "clusters": _NOT_TOLD[header.signer is not None] if known is None else "told below",
                 **following(header, stack, factory),
             }
             if known is None:

@@ -61,7 +61,8 @@ def rotate(
                 lists = read_refused_keys(plan, profiles)
                 chosen = _of_wave(rotation, wave)
                 gathered = gather(chosen, requests, plan, lists, lambda key: owner_of(ledger, key))
-                write_durably(batch, as_batch(gathered, to, batch.parent))
+                if gathered.ready:
+                    write_durably(batch, as_batch(gathered, to, batch.parent))
         days = overlap(found, now()).days
         if out is not None:
             write_durably(out, _csv(rotation.moves, to))
@@ -147,8 +148,8 @@ def _tell(rotation: Rotation, told: _Told, *, as_json: bool) -> None:
         return
     tell_rows("waves", rows, as_json=False)
     if waiting:
-        shown = [{"device": device} for device in waiting[:MOST_ROWS]]
-        tell_rows("without a new request", shown, as_json=False)
+        shown = [{"without_a_request": device} for device in waiting[:MOST_ROWS]]
+        tell_rows("without a request", shown, as_json=False)
     tell(facts, as_json=False)
     for obstacle in rotation.obstacles:
         tell_error(RefusedError(obstacle))
@@ -158,7 +159,7 @@ def _of_batch(told: _Told) -> dict[str, object]:
     if told.gathered is None:
         return {}
     return {
-        "batch_file": str(told.batch),
+        "batch_file": str(told.batch) if told.gathered.ready else "not written, there is nobody to reissue yet",
         "can_be_reissued": len(told.gathered.ready),
         "without_a_request": len(told.gathered.waiting),
     }

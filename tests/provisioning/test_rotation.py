@@ -98,6 +98,7 @@ def test_a_fleet_moves_wave_by_wave_and_a_device_without_a_request_is_waited_for
         ("expansion", "1"),
     ]
     assert (first.json["can_be_reissued"], len(first.json["waiting_for_request"])) == (0, 9)
+    assert not fleet.wave_file.exists(), "a file for nobody would only be in the way"
     wave = first.json["waiting_for_request"]
     late = wave[0]
     for device in wave[1:]:
@@ -137,7 +138,6 @@ def test_a_request_that_could_not_be_issued_is_told_before_anybody_is_retired(fl
     fleet.send_request(own, fleet.keys[own])
     fleet.send_request(foreign, fleet.keys[broken])
     (fleet.requests / f"{broken}.csr.pem").write_text("no request", encoding="ascii")
-    fleet.wave_file.unlink()
     refused = fleet.gather()
     assert refused.code == 2
     for device, reason in (
