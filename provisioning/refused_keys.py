@@ -124,7 +124,7 @@ def _read(path: Path) -> KeyList:
 
 
 def _fingerprints(path: Path) -> KeyList:
-    found = []
+    found = bytearray()
     with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             text = line.partition("#")[0].strip()
@@ -133,8 +133,14 @@ def _fingerprints(path: Path) -> KeyList:
             if not _FINGERPRINT.fullmatch(text):
                 rule = f"{text[:80]!r} is no fingerprint of a key"
                 raise _problem(path, number, rule, "write its SHA-256, 64 digits of lower-case hexadecimal")
-            found.append(bytes.fromhex(text))
-    return Fingerprints(path.name, b"".join(sorted(found)))
+            found += bytes.fromhex(text)
+    return Fingerprints(path.name, _sorted(found))
+
+
+def _sorted(digests: bytearray) -> bytes:
+    """The digests in order, without an object for each: a million would take four times as much."""
+    words = np.frombuffer(digests, dtype=">u8").reshape(-1, DIGEST_BYTES // 8)
+    return words[np.lexsort(words.T[::-1])].tobytes()
 
 
 def _badkeys(path: Path) -> KeyList:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,7 +18,7 @@ from provisioning.issue_many import Wanted
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
 from provisioning.read_factory import parse_factory
-from provisioning.refused_keys import Fingerprints, RefusedKeys, read_refused_keys
+from provisioning.refused_keys import RefusedKeys, read_refused_keys
 from provisioning.station import Station
 from stacks.document import parse_document
 from stacks.errors import StackError
@@ -54,10 +55,14 @@ def badkeys_list(*keys: PublicKey) -> bytes:
 
 def lists(folder: Path, **files: str | bytes) -> RefusedKeys:
     """A factory beside whose file these lists lie: `leaked_txt="…"`."""
-    names = []
     for key, content in files.items():
-        names.append(key.replace("_", "."))
-        (folder / names[-1]).write_bytes(content if isinstance(content, bytes) else content.encode())
+        path = folder / key.replace("_", ".")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return named(folder, *(key.replace("_", ".") for key in files))
+
+
+def named(folder: Path, *names: str) -> RefusedKeys:
+    """A factory whose file, in `folder`, names these lists."""
     text = CEREMONY + f"refused_keys: [{', '.join(names)}]\n"
     return read_refused_keys(parse_factory(parse_document(text, "dev.yaml")), folder / "dev.yaml")
 
@@ -88,8 +93,11 @@ def test_badkeys_itself_finds_in_its_list_what_we_find(listed: PublicKey, monkey
 
 @given(st.sets(st.integers(0, 2**32), max_size=40), st.integers(0, 2**32))
 def test_a_list_has_its_keys_and_no_other(numbers: set[int], asked: int) -> None:
-    digests = sorted(hashlib.sha256(each.to_bytes(8)).digest() for each in numbers)
-    made = Fingerprints("list.txt", b"".join(digests))
+    with NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("".join(hashlib.sha256(each.to_bytes(8)).hexdigest() + "\n" for each in numbers))
+        file.flush()
+        path = Path(file.name)
+        (made,) = named(path.parent, path.name).lists
     assert len(made) == len(numbers)
     assert made.has(asked.to_bytes(8)) is (asked in numbers)
     assert all(made.has(each.to_bytes(8)) for each in numbers)
