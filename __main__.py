@@ -85,6 +85,7 @@ for name, region in regions.items():
             manifest_table=registrar.table_name,
             manifest_table_arn=registrar.table_arn,
             batches=environment.clusters[name].batches,
+            models=tuple(environment.models),
         ),
     )
     ingestion = IngestionCluster(

@@ -1,9 +1,10 @@
 """Where measurements arrive in a cluster's region (design decision 8).
 
-The lake, the function that fills it, and the dead letter queue for what could not be stored: no batch is dropped
-silently.
+The lake, the tables over it, the function that fills it, and the dead letter queue for what could not be stored: no
+batch is dropped silently.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -12,6 +13,7 @@ import pulumi_aws as aws
 from components.batch_stream import BatchStream, BatchStreamArgs
 from components.dead_letter_queue import DeadLetterQueue, DeadLetterQueueArgs
 from components.function import Function, FunctionArgs
+from components.lake_catalog import LakeCatalog, LakeCatalogArgs
 from components.naming import Naming
 from components.policies import arns
 from components.policies.lake import ingest_policy, stream_ingest_policy
@@ -38,10 +40,12 @@ class TelemetryLakeArgs:
     """Where certificates are looked up: the model of a device is a part of where its readings lie."""
     manifest_table_arn: pulumi.Input[str]
     batches: BatchPath
+    models: Sequence[str]
+    """Whose measurements the catalogue names."""
 
 
 class TelemetryLake(pulumi.ComponentResource):
-    """Bucket, ingest function and dead letter queue, and the roles that reach them."""
+    """Bucket, its tables, ingest function and dead letter queue, and the roles that reach them."""
 
     bucket_name: pulumi.Output[str]
     dead_letters: DeadLetterQueue
@@ -68,6 +72,17 @@ class TelemetryLake(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
         self.bucket_name = bucket.bucket_name
+        LakeCatalog(
+            f"{name}-catalog",
+            LakeCatalogArgs(
+                naming=args.naming,
+                tags=self._tags,
+                region=args.region,
+                bucket=bucket.bucket_name,
+                models=args.models,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
         self.dead_letters = DeadLetterQueue(
             f"{name}-dead-letters",
             DeadLetterQueueArgs(

@@ -11,6 +11,7 @@ from local.cloud import Cloud
 NOT_FOUND_CODES = frozenset(
     {
         "404",
+        "EntityNotFoundException",
         "NoSuchBucket",
         "NoSuchEntity",
         "NoSuchHostedZone",

@@ -114,6 +114,16 @@ def test_iot_has_policy_types_rule_indexing_and_events(dev_desk: Deployment, clo
 
 
 @pytest.mark.parametrize("region", [HOME, OTHER])
+def test_the_catalogue_names_the_lake_of_its_region(dev_desk: Deployment, cloud: Cloud, region: str) -> None:
+    (cluster,) = [each for each in dev_desk.outputs.clusters.values() if each.region == region]
+    found = cloud.client("glue", region).get_tables(DatabaseName="flotilla_dev_lake")["TableList"]
+    assert {table["Name"] for table in found} == {"measurements", "measurements_of_unknown_day"}
+    for table in found:
+        assert table["StorageDescriptor"]["Location"].startswith(f"s3://{cluster.lake_bucket}/measurements/")
+        assert table["Parameters"]["projection.enabled"] == "true"
+
+
+@pytest.mark.parametrize("region", [HOME, OTHER])
 def test_functions_run_with_the_role_and_settings_of_the_program(
     dev_desk: Deployment, cloud: Cloud, region: str
 ) -> None:
