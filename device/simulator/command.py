@@ -20,7 +20,7 @@ from device.resolution import HostPort
 from device.simulator.fleet import Fleet, FleetLostError
 from device.simulator.given_ground import GivenGround, NotPossibleError
 from device.simulator.ground import Ground
-from device.simulator.identities import make_devices
+from device.simulator.identities import make_devices, window_of
 from device.simulator.live import Live
 from device.simulator.mosquitto import NoBrokerError, find_mosquitto
 from device.simulator.own_ground import DOMAIN, OwnGround
@@ -30,7 +30,6 @@ from device.simulator.simulate import BUFFER_BYTES, Order, simulate
 from device.simulator.telling import tell
 from protocol.bundle import BUNDLE_FILE, Bundle, read_bundle
 from protocol.device_id import parse_device_id
-from protocol.traffic import reconnect_window
 
 BAD_INPUT = 2
 DID_NOT_HOLD = 1
@@ -132,7 +131,7 @@ def _own(order: Order, fleet: int, dns: str | None, proxy: str | None, *, as_jso
             ground.authority.issue,
             anchors=ground.authority.write(folder / "trust-anchors.pem"),
             domain=DOMAIN,
-            reconnect_window=reconnect_window(fleet, order.connects_per_second),
+            reconnect_window=window_of(fleet, order.connects_per_second),
             now=datetime.now(UTC),
         )
         shown = not as_json and sys.stderr.isatty()

@@ -15,7 +15,7 @@ from device.simulator.impaired_proxy import LANES, ImpairedProxy
 from device.simulator.member import Member, World, make_member
 from device.simulator.memory import resident_kib
 from device.simulator.scenario import FIRST, Act, Cut, Impose, Kill, Lead, Renew, Scenario, SetClocks, Start
-from protocol.traffic import reconnect_window
+from protocol.bundle import read_bundle
 
 PATIENCE = timedelta(hours=1)
 """How long, beyond its window, the fleet may take to be connected, or to be whole after a story. At a high pace a
@@ -43,15 +43,16 @@ class Fleet:
     on_look: OnLook
     members: list[Member] = field(default_factory=list)
     course: Course = field(default_factory=Course)
+    window: timedelta = field(init=False)
+    """How wide the fleet spreads its return, as its bundles say."""
     _doing: str = "starting"
     _began: float = 0.0
     _was_away: bool = False
     """Whether the last look, after everything was restored, still missed a device."""
 
-    @property
-    def window(self) -> timedelta:
-        """How wide the fleet spreads its return, as its bundles say."""
-        return reconnect_window(len(self.folders), self.connects_per_second)
+    def __post_init__(self) -> None:
+        """`OSError` or `pydantic.ValidationError` where a folder holds no bundle."""
+        self.window = max(read_bundle(folder).reconnect_window for folder in self.folders)
 
     async def run(self) -> Course:
         """All of it; `FleetLostError` when the fleet is not connected at the beginning."""

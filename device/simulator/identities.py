@@ -20,6 +20,7 @@ from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
 from protocol.reconnect_place import reconnect_place
 from protocol.topics import batch_topic, command_filter
+from protocol.traffic import even_share, reconnect_window
 
 LIFETIME = timedelta(days=2)
 """No run lasts that long."""
@@ -92,6 +93,11 @@ def make_devices(
         renew(path, device, issue, now=now)
         (path / TRUST_ANCHORS_FILE).symlink_to(anchors.resolve())
         yield path
+
+
+def window_of(devices: int, connects_per_second: int) -> timedelta:
+    """How wide a fleet spreads its return whose devices all have a place, as those made here."""
+    return reconnect_window(devices, connects_per_second, even=even_share(unplaced=0.0))
 
 
 def renew(folder: Path, device: DeviceId, issue: Issue, *, now: datetime) -> x509.Certificate:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from device.__main__ import app
 from device.simulator.conditions import Harm
 from device.simulator.fleet import Fleet, FleetLostError, is_touched
-from device.simulator.identities import make_devices
+from device.simulator.identities import make_devices, window_of
 from device.simulator.own_ground import DOMAIN, OwnGround
 from device.simulator.report import KIB_A_DEVICE, KIB_AT_START, SLOWEST_ANSWER_SECONDS, Report, make_report
 from device.simulator.scenario import (
@@ -33,7 +33,6 @@ from fleet.outage.policy import policies
 from fleet.outage.simulation import Outage
 from fleet.outage.simulation import simulate as modelled
 from protocol.device_id import parse_device_id
-from protocol.traffic import reconnect_window
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
 
@@ -61,7 +60,7 @@ def run(
             ground.authority.issue,
             anchors=ground.authority.write(folder / "anchors.pem"),
             domain=DOMAIN,
-            reconnect_window=reconnect_window(devices, QUOTA),
+            reconnect_window=window_of(devices, QUOTA),
             now=datetime.now(UTC),
         )
     )
