@@ -5,6 +5,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PUBLIC = 0o644
@@ -60,7 +61,7 @@ def join_durably(path: Path, header: bytes, parts: Iterable[Path], *, mode: int 
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, made with its mode, is no path
+        with _named(path), open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, made with its mode, is no path
             for data in _pieces(header, parts):
                 digest.update(data)
                 file.write(data)
@@ -87,9 +88,20 @@ def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable: a rename or link is on the disk only after this."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with _named(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have an error say of which file it is; one of a descriptor does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def _clear(path: Path) -> None:
@@ -102,7 +114,7 @@ def _temporary(path: Path, data: bytes, mode: int) -> Path:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, made with its mode, is no path
+        with _named(path), open(descriptor, "wb") as file:  # noqa: PTH123  # a descriptor, made with its mode, is no path
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """The roots a device accepts for servers: Amazon Trust Services, under which AWS IoT endpoints and ACM stand."""
 
 import warnings
+from functools import cache
 from pathlib import Path
 
 import certifi
@@ -21,6 +22,7 @@ AMAZON_ROOTS = (
 """AWS IoT Core developer guide, "Server authentication": the CA certificates a device should carry."""
 
 
+@cache
 def amazon_trust_anchors() -> bytes:
     """The roots in PEM, as Mozilla's program (certifi) has them."""
     bundled = _certificates(Path(certifi.where()).read_bytes())

@@ -10,10 +10,13 @@ from local.deployment import Deployment
 from local.desk import remove_desk
 from local.up import bring_up
 from tests.local.stopped_schedule import stop_sweeping
+from tests.once import work_out_once
 
 # No test here judges speed. A gate answers the same twice; new examples are looked for at people's desks.
 settings.register_profile("shared-machine", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("shared-machine")
+
+work_out_once()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from random import Random
 
 SECTOR_BYTES = 512
 """The least that a disk or a card writes whole."""
-CALLS = "openat,write,pwrite64,fdatasync,fsync,ftruncate,rename,unlink,link,mkdir"
+CALLS = "openat,write,pwrite64,fdatasync,fsync,ftruncate,rename,unlink,unlinkat,link,mkdir"
 """What changes a disk, of what Python and SQLite call here."""
 TRACE = ("-y", "-s", "65536", "-e", f"trace={CALLS}")
 """Options for strace."""
@@ -44,8 +44,12 @@ class Call:
         """What it names, or what its descriptor is of."""
         if self.name in _NAMING:
             return [Path(text.decode(errors="replace")) for text in self.strings]
-        opened = re.findall(_FD, self.arguments)[:1]
-        return [Path(codecs.escape_decode(text)[0].decode(errors="replace")) for text in opened]
+        opened = [
+            codecs.escape_decode(text)[0].decode(errors="replace") for text in re.findall(_FD, self.arguments)[:1]
+        ]
+        if self.name == "unlinkat":
+            return [Path(folder) / self.strings[0].decode(errors="replace") for folder in opened]
+        return [Path(path) for path in opened]
 
     @property
     def last_number(self) -> int:
@@ -154,7 +158,7 @@ class Disk:
                 self.names[paths[1]] = self.names.pop(paths[0])
             case "link":
                 self.names[paths[1]] = self.names[paths[0]]
-            case "unlink":
+            case "unlink" | "unlinkat":
                 self.names.pop(paths[0], None)
 
 

@@ -16,6 +16,7 @@
 import json
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,11 @@ class Folder:
         write_durably(self.path / name, data)
 
     def forget_parts(self) -> None:
-        """The whole stands, so the parts may go."""
-        shutil.rmtree(self.path / _PARTS, ignore_errors=True)
+        """The whole stands, so the parts may go, and what a killed run began of it: there are keys among both."""
+        for unfinished in self.path.glob(".*.tmp"):
+            unfinished.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(self.path / _PARTS)
 
     def _part(self, part: int, name: str) -> Path:
         return self.path / _PARTS / f"{part:06}.{name}"

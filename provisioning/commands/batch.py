@@ -120,6 +120,8 @@ def batch(
             except KeyboardInterrupt as error:
                 raise StationError("stopped; what is issued stands, and the same command goes on from there") from error
             report = finish(wanted, station, signer, done, begun=begun)
+        else:
+            wanted.folder.forget_parts()
     tell({**{name: value for name, value in report.items() if name != "files"}, "out": str(out)}, as_json=as_json)
     if report["failed"]:
         said = (

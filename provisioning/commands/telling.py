@@ -41,7 +41,7 @@ def errors_told() -> Iterator[None]:
 
 def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
     """One result: JSON, or a line a fact; what has no value is left out for people."""
-    with answering(" ".join(str(facts[name]) for name in ("device",) if name in facts)):
+    with answering(_about(facts)):
         if as_json:
             typer.echo(json.dumps(facts))
             return
@@ -58,6 +58,11 @@ def tell_rows(
     name: str, rows: Sequence[Mapping[str, str]], *, as_json: bool, columns: Sequence[str] | None = None
 ) -> None:
     """Several results of one kind: JSON under `name`, or a table of `columns`. An empty list is said, not shown."""
+    with answering():
+        _write_rows(name, rows, as_json=as_json, columns=columns)
+
+
+def _write_rows(name: str, rows: Sequence[Mapping[str, str]], *, as_json: bool, columns: Sequence[str] | None) -> None:
     if as_json:
         typer.echo(json.dumps({name: rows}))
         return
@@ -90,20 +95,20 @@ class RowTeller:
 
     def __enter__(self) -> Self:
         if self._as_json:
-            typer.echo(f"{{{json.dumps(self._name)}: [", nl=False)
+            self._write(f"{{{json.dumps(self._name)}: [")
         return self
 
     def tell(self, row: Mapping[str, str]) -> None:
         """One more row."""
         if self._as_json:
-            typer.echo((", " if self._kinds else "") + json.dumps(row), nl=False)
+            self._write((", " if self._kinds else "") + json.dumps(row))
         elif len(self._rows) <= MOST_ROWS:
             self._rows.append(row)
         self._kinds[tuple(row[column] for column in self._summed_up_by)] += 1
 
     def __exit__(self, *_: object) -> None:
         if self._as_json:
-            typer.echo("]}")
+            self._write("]}\n")
         elif len(self._rows) <= MOST_ROWS:
             tell_rows(self._name, self._rows, as_json=False, columns=self._columns)
         else:
@@ -111,9 +116,13 @@ class RowTeller:
             rows = [{**dict(zip(self._summed_up_by, kind, strict=True)), "count": f"{n:,}"} for kind, n in kinds]
             tell_rows(self._name, rows, as_json=False)
 
+    def _write(self, text: str) -> None:
+        with answering(state="what was done stands"):
+            typer.echo(text, nl=False)
+
 
 @contextmanager
-def answering(device: str = "") -> Iterator[None]:
+def answering(what: str = "", *, state: str = "it is done") -> Iterator[None]:
     """Say it in words when standard output takes no answer, as on a full disk: what was done stands."""
     try:
         yield
@@ -124,9 +133,16 @@ def answering(device: str = "") -> Iterator[None]:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.close(nowhere)
-        whose = f"device {device}: " if device else ""
-        said = f"{whose}it is done, and the answer cannot be written ({error.strerror}); run this again to have it"
+        whose = f"{what}: " if what else ""
+        said = f"{whose}{state}, and the answer cannot be written ({error.strerror}); run this again to have it"
         raise _told(StationError(said), FAILED) from error
+
+
+def _about(facts: Mapping[str, Any]) -> str:
+    """Whose result it is: a device's, or that of a whole batch."""
+    return next(
+        (f"{kind} {facts[name]}" for name, kind in (("device", "device"), ("file", "batch")) if name in facts), ""
+    )
 
 
 def tell_error(error: Exception) -> None:

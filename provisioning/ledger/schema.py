@@ -111,6 +111,8 @@ def open_connection(folder: Path, environment: str, *, create: bool) -> sqlite3.
             raise StationError(f"{path}: there is no ledger; give the folder that `issue` was given as --factory")
         make_folder(folder, mode=0o700)
         _create(path, environment)
+    if create:
+        _clear(path)
     connection = _connect(path)
     try:
         _prepare(connection)
@@ -147,15 +149,20 @@ def has_our_schema(connection: sqlite3.Connection) -> bool:
 
 
 def _create(path: Path, environment: str) -> None:
-    """Make the whole file aside, then give it its name, so that nobody ever sees half a ledger."""
+    """Make the whole file aside, then give it its name, so that nobody ever sees half a ledger.
+
+    Its log begins when all else is in the file: what stands in a log on a full disk does not come with the name.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     temporary.touch(mode=0o600, exist_ok=False)
     connection = _connect(temporary)
     try:
         _prepare(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(f"BEGIN;\n{_TABLES}{_FROZEN}PRAGMA user_version = {VERSION};\nCOMMIT;")
         connection.execute("INSERT INTO ledger VALUES (?, ?)", (environment, secrets.token_hex(16)))
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"its journal stays in mode {mode}")
     except sqlite3.Error as error:
         raise StationError(f"{path}: the ledger cannot be made ({error}); check the disk, then try again") from error
     finally:
@@ -164,9 +171,16 @@ def _create(path: Path, environment: str) -> None:
         path.hardlink_to(temporary)
     except FileExistsError:
         pass  # another station was first; its ledger is as good
-    finally:
-        temporary.unlink()
+    except FileNotFoundError:
+        if not path.exists():  # otherwise another was first, and cleared our copy away
+            raise
     sync_folder(path.parent)
+
+
+def _clear(path: Path) -> None:
+    """Take away what others began beside a ledger that stands, whether they finished it or were killed."""
+    for unfinished in path.parent.glob(f".{path.name}.*.tmp*"):
+        unfinished.unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -52,9 +52,9 @@ class Cloudy:
     def variables(self) -> dict[str, str]:
         return {**self.connected.variables, "AWS_ENDPOINT_URL": self.proxy.address}
 
-    def issued(self) -> str:
+    def issued(self, prefix: str = "cloudy") -> str:
         """A device whose name no other test has."""
-        device = f"cloudy-{abs(hash(self.factory.home)):x}"
+        device = f"{prefix}-{abs(hash(self.factory.home)):x}"
         assert self.factory.issue(device).code == 0
         return device
 

@@ -8,8 +8,8 @@ import base64
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
 
 from protocol.bundle import read_bundle
 from provisioning.der import sequence
@@ -69,28 +76,34 @@ def rows(factory: Factory) -> list[Row]:
 def broken_rules(
     factory: Factory, finished: Iterable[Finished], *, device: str, now: datetime | None = None
 ) -> list[str]:
-    """What must not be, after commands about `device` and before any rerun."""
+    """What must not be, after issuances of `device` and before any rerun."""
     ran = list(finished)
     ledger = rows(factory)
-    broken = [rule for each in ran for rule in _broken_words(each, device)]
+    broken = [rule for each in ran for rule in broken_words(each, device)]
     acknowledged = [json.loads(each.out) for each in ran if each.code == 0 and each.out]
     for answer in acknowledged:
-        broken += _broken_acknowledgement(factory, ledger, answer)
-    broken += _broken_ledger(ledger, now or datetime.now(UTC))
+        broken += _broken_acknowledgement(ledger, answer)
+    broken += broken_ledger(ledger, now or datetime.now(UTC))
     return broken + list(leaks(factory, ran))
 
 
-def unconverged(factory: Factory, order: list[str | Path], *, device: str) -> list[str]:
-    """What a rerun of the order, and one after it, leave to be wished for."""
+def unconverged(
+    factory: Factory,
+    order: list[str | Path],
+    *,
+    devices: Iterable[str],
+    broken_by: Callable[[Finished], list[str]],
+) -> list[str]:
+    """What a rerun of the order, and one after it, leave to be wished for. `broken_by`: the rules it breaks."""
     before = rows(factory)
     rerun = provisioning(*order)
     if rerun.code:
         return [f"the rerun ends with {rerun.code}: {rerun.err}"]
-    broken = broken_rules(factory, [rerun], device=device)
+    broken = broken_by(rerun)
     after = rows(factory)
     if [row.serial for row in after][: len(before)] != [row.serial for row in before]:
         broken.append("the rerun changed what stood in the ledger")
-    if len(_of(device, after)) > max(len(_of(device, before)), 1):
+    if any(len(_of(device, after)) > max(len(_of(device, before)), 1) for device in devices):
         broken.append("the rerun drew a new serial although one was prepared")
     content = _content(factory)
     third = provisioning(*order)
@@ -111,26 +124,29 @@ def audited(factory: Factory) -> list[str]:
 
 def leaks(factory: Factory, finished: Iterable[Finished]) -> Iterator[str]:
     """Private keys where none may be: in the ledger's files, in what was told, or in what a write left behind."""
-    secrets = {form for path in factory.home.rglob("device.key.pem") for form in _forms(path) if path.stat().st_size}
+    secrets = {form for key in _keys(factory) for form in _forms(key)}
     told = [("what was told", (each.out + each.err).encode()) for each in finished]
     kept = [(path.name, path.read_bytes()) for path in factory.folder.glob("*ledger.db*") if path.is_file()]
     for where, content in (*told, *kept):
         if any(secret in content for secret in (*MARKERS, *secrets)):
             yield f"a private key is in {where}"
-    for path in factory.home.rglob("device.key.pem"):
+    for path in (*factory.home.rglob("device.key.pem"), *factory.home.rglob("*keys.csv")):
         if path.stat().st_mode & 0o777 != 0o600:
             yield f"{path.name} is readable by others"
 
 
 def left_behind(factory: Factory) -> list[str]:
-    """Files that a write began and did not finish; those with a key in them are the ones that matter."""
-    return sorted(path.name for path in factory.home.rglob(".*.tmp") if b"PRIVATE" in path.read_bytes())
+    """Copies of keys that nobody asked for: what a write began and did not finish, and the parts of a batch."""
+    unfinished = (path for path in factory.home.rglob(".*.tmp") if b"PRIVATE" in path.read_bytes())
+    tables = (path for path in factory.home.rglob("*keys.csv*") if path.name != "keys.csv" and path.stat().st_size)
+    return sorted(path.name for path in (*unfinished, *tables))
 
 
-def _broken_words(ran: Finished, device: str) -> Iterator[str]:
+def broken_words(ran: Finished, *names: str) -> Iterator[str]:
+    """How a command that failed must not speak; it says one of `names`."""
     if "Traceback" in ran.err + ran.out:
         yield f"a traceback: {ran.err[-2000:]}"
-    elif ran.code > 0 and device not in ran.err:
+    elif ran.code > 0 and not any(name in ran.err for name in names):
         yield f"a failure that does not name the device: {ran.err!r}"
     if ran.code > 0 and ran.code not in (1, 2):
         yield f"an exit code that nobody documented: {ran.code}"
@@ -138,15 +154,25 @@ def _broken_words(ran: Finished, device: str) -> Iterator[str]:
         yield "success without an answer"
 
 
-def _broken_acknowledgement(factory: Factory, ledger: list[Row], answer: dict[str, str]) -> Iterator[str]:
+def _broken_acknowledgement(ledger: list[Row], answer: dict[str, str]) -> Iterator[str]:
     """Every acknowledged identity is durable and complete."""
-    row = next((row for row in ledger if row.fingerprint == answer["fingerprint"]), None)
+    row = yield from acknowledged_row(ledger, answer["fingerprint"])
+    if row is not None:
+        yield from broken_bundle(Path(answer["bundle"]), answer["device"], row)
+
+
+def acknowledged_row(ledger: list[Row], fingerprint: str) -> Generator[str, None, Row | None]:
+    """The row of an identity that somebody was told of; yields what is wrong with it."""
+    row = next((row for row in ledger if row.fingerprint == fingerprint), None)
     if row is None:
         yield "acknowledged, and the certificate is not in the ledger"
-        return
-    if not row.is_delivered:
+    elif not row.is_delivered:
         yield "acknowledged, and the ledger does not say delivered"
-    folder = Path(answer["bundle"])
+    return row
+
+
+def broken_bundle(folder: Path, device: str, row: Row) -> Iterator[str]:
+    """What is wrong with the bundle of an acknowledged identity."""
     try:
         bundle = read_bundle(folder)
         chain = x509.load_pem_x509_certificates((folder / "device.chain.pem").read_bytes())
@@ -159,11 +185,12 @@ def _broken_acknowledgement(factory: Factory, ledger: list[Row], answer: dict[st
     except (OSError, ValueError) as error:
         yield f"acknowledged, and the bundle is not whole: {error!r}"
         return
-    if bundle.device != answer["device"] or chain[0] != row.certificate or not anchors:
+    if bundle.device != device or chain[0] != row.certificate or not anchors:
         yield "the bundle is not of the identity that was acknowledged"
 
 
-def _broken_ledger(ledger: list[Row], now: datetime) -> Iterator[str]:
+def broken_ledger(ledger: list[Row], now: datetime) -> Iterator[str]:
+    """What no ledger may hold, whatever struck."""
     standing = Counter(row.device for row in ledger if row.certificate and not row.is_ended)
     yield from (f"{device} has {count} active certificates" for device, count in standing.items() if count > 1)
     if len({row.serial for row in ledger}) != len(ledger):
@@ -175,19 +202,28 @@ def _broken_ledger(ledger: list[Row], now: datetime) -> Iterator[str]:
                 yield f"{row.device}: handed out at {now}, and valid from {begins} to {ends}"
 
 
-def _forms(path: Path) -> Iterator[bytes]:
+def _keys(factory: Factory) -> Iterator[PrivateKeyTypes]:
+    """Every device's private key below the factory, wherever a command put it."""
+    for path in factory.home.rglob("device.key.pem"):
+        with suppress(ValueError):
+            yield load_pem_private_key(path.read_bytes(), None)
+    for path in factory.home.rglob("*keys.csv"):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):
+                yield load_der_private_key(base64.b64decode(line.rpartition(b",")[2]), None)
+
+
+def _forms(key: PrivateKeyTypes) -> Iterator[bytes]:
     """A private number as it might be written somewhere: raw, in hex, in base64 with any neighbour."""
-    try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except ValueError:
-        return
-    if isinstance(key, EllipticCurvePrivateKey):
-        raw = key.private_numbers().private_value.to_bytes(key.key_size // 8)
-        yield raw
-        yield raw.hex().encode()
-        yield raw.hex().upper().encode()
-        yield base64.b64encode(raw)[:-4]
-    yield b"".join(path.read_bytes().splitlines()[1:-1])
+    assert isinstance(key, EllipticCurvePrivateKey)
+    raw = key.private_numbers().private_value.to_bytes(key.key_size // 8)
+    yield raw
+    yield raw.hex().encode()
+    yield raw.hex().upper().encode()
+    yield base64.b64encode(raw)[:-4]
+    der = base64.b64encode(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+    yield der
+    yield from (der[start : start + 64] for start in range(0, len(der) - 64, 64))
 
 
 def _of(device: str, ledger: list[Row]) -> list[Row]:

@@ -26,16 +26,11 @@ DAY = timedelta(days=1)
 NOW = datetime.now(UTC)
 
 
-@pytest.fixture(scope="module")
-def aged(tmp_path_factory: pytest.TempPathFactory) -> Factory:
-    """A factory whose ceremony was held ten days ago, so that a clock that is a day late is still after it."""
-    factory = Factory(tmp_path_factory.mktemp("aged"))
-    assert factory.ceremony().code == 0  # writes the file that the next one reads
-    for path in (*factory.folder.iterdir(), *factory.authorities.iterdir()):
-        path.unlink()
-    held = by_the_clock("-10d", factory, "ceremony", factory.home / "ceremony.yaml", "--out", factory.authorities)
-    assert held.code == 0, held.err
-    return factory
+@pytest.fixture
+def factory(untouched_factory: Factory, tmp_path: Path) -> Factory:
+    """One that has issued nothing; its ceremony was held by a clock that was ten days late."""
+    shutil.copytree(untouched_factory.home, tmp_path, dirs_exist_ok=True)
+    return Factory(tmp_path)
 
 
 def by_the_clock(shift: str, factory: Factory, *command: object) -> Finished:
@@ -49,12 +44,6 @@ def by_the_clock(shift: str, factory: Factory, *command: object) -> Finished:
         check=False,
     )
     return Finished(ran.returncode, ran.stdout, ran.stderr)
-
-
-@pytest.fixture
-def factory(aged: Factory, tmp_path: Path) -> Factory:
-    shutil.copytree(aged.home, tmp_path, dirs_exist_ok=True)
-    return Factory(tmp_path)
 
 
 @dataclass(frozen=True)

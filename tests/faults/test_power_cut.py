@@ -4,17 +4,14 @@ A kill cannot show that a sync is missing. Here the trace of one issuance is rep
 disk at that moment, and every cut leaves a factory that a rerun brings to its end. Broken factories are rejected.
 """
 
-import shutil
-from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.faults.bench import Bench
-from tests.faults.cases import DEVICE
-from tests.faults.judge import broken_rules, unconverged
-from tests.power import TRACE, Disk, parsed, replay
-from tests.provisioning.factory import Factory, Finished
+from tests.faults.cuts import WORK, as_left, traced
+from tests.power import parsed, replay
+from tests.provisioning.factory import Finished
 
 pytestmark = pytest.mark.judge
 
@@ -22,27 +19,6 @@ SHARES = (1.0, 0.0, 0.5)
 """Of the sectors not yet kept, those that made it."""
 RERUN_EVERY = 9
 """Cuts whose factory is brought to its end; every cut's is looked at."""
-
-
-def traced(bench: Bench, variant: str) -> tuple[Factory, Disk, Path]:
-    """A factory in which one issuance was traced, and its disk before that."""
-    factory = bench.factory()
-    before, trace = Disk.of(factory.home), factory.home.with_suffix(".trace")
-    order = bench.order(factory, is_key_generated=True, device=DEVICE)
-    ran = bench.run(factory, order, strace=("-o", str(trace), *TRACE), variant=variant)
-    assert ran.code == 0, ran.err
-    return factory, before, trace
-
-
-def as_left(factory: Factory, files: dict[str, bytes], to: Path) -> Factory:
-    """A factory whose disk holds just that."""
-    shutil.rmtree(to, ignore_errors=True)
-    for name, content in files.items():
-        path = to / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=(factory.home / name).stat().st_mode & 0o777 if (factory.home / name).exists() else 0o600)
-        path.write_bytes(content)
-    return Factory(to)
 
 
 def first_broken_rule(bench: Bench, variant: str, *, reruns: bool = False) -> tuple[list[str], int]:
@@ -57,10 +33,9 @@ def first_broken_rule(bench: Bench, variant: str, *, reruns: bool = False) -> tu
                 left = as_left(factory, files, factory.home.with_name("cut"))
                 ran = Finished(0 if told else -9, told.replace(str(factory.home), str(left.home)), "")
                 cuts += 1
-                broken = broken_rules(left, [ran], device=DEVICE)
+                broken = WORK.broken(left, [ran])
                 if reruns and not cuts % RERUN_EVERY:
-                    order = bench.order(left, is_key_generated=True, device=DEVICE)
-                    broken += unconverged(left, order, device=DEVICE)
+                    broken += WORK.unconverged(left)
                 if broken:
                     return broken, cuts
     assert told, "the answer was seen in the trace"

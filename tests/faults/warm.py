@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ class Order:
     """Options that make strace trace it, or strike."""
     begin_at: float = 0.0
     """Seconds since 1970: for orders that shall race."""
+    clock_ahead: timedelta = timedelta(0)
+    """How far the station's clock is off."""
+    largest_file_bytes: int | None = None
+    """Room that a file has (RLIMIT_FSIZE): what is written beyond is cut off, and then refused."""
 
     def line(self) -> str:
         return json.dumps(
@@ -40,6 +45,8 @@ class Order:
                 "variant": self.variant,
                 "is_traced": bool(self.strace),
                 "begin_at": self.begin_at,
+                "largest_file_bytes": self.largest_file_bytes,
+                "clock_ahead_seconds": self.clock_ahead.total_seconds(),
             }
         )
 
@@ -61,11 +68,7 @@ class WarmStation:
             path.unlink(missing_ok=True)
         self._tell(order.line())
         pid = int(self._hear())
-        self._tracer = (
-            subprocess.Popen(["strace", "-qq", "-p", str(pid), *order.strace], stderr=subprocess.DEVNULL)
-            if order.strace
-            else None
-        )
+        self._tracer = tracer(pid, *order.strace) if order.strace else None
         return pid
 
     def finish(self, order: Order) -> Finished:
@@ -87,6 +90,11 @@ class WarmStation:
         return line
 
 
+def tracer(pid: int, *options: str) -> "subprocess.Popen[bytes]":
+    """strace on a process that runs; it ends with that process, or when it is interrupted."""
+    return subprocess.Popen(["strace", "-qq", "-p", str(pid), *options], stderr=subprocess.DEVNULL)
+
+
 @contextmanager
 def warm_station() -> Iterator[WarmStation]:
     """A station that has imported everything; the machine's own AWS settings stay out."""
@@ -106,8 +114,11 @@ def warm_station() -> Iterator[WarmStation]:
             stdin.close()
 
 
-def strike(call: str, number: int, fault: str) -> tuple[str, ...]:
-    """Options that kill a command at its nth call, or have that call fail with an error such as ENOSPC."""
+def strike(call: str, number: int | str, fault: str) -> tuple[str, ...]:
+    """Options that kill a command at its nth call, or have that call fail with an error such as ENOSPC.
+
+    The number `3+` is the third and all after it.
+    """
     inject = "signal=KILL" if fault == "KILL" else f"error={fault}"
     return ("-o", "/dev/null", "-e", f"trace={CALLS}", "-e", f"inject={call}:{inject}:when={number}")
 

@@ -1,29 +1,47 @@
 """Runs commands of the factory in processes that cost little to start: `python -m tests.faults.warm_station`.
 
-It has imported everything, and forks one child for each order: a line of JSON on its standard input (`warm.Order`).
-It answers with the child's process id, and with its exit code when it has ended; below zero is the signal it died of.
+It has imported everything and issued before, and forks one child for each order: a line of JSON on its standard input
+(`warm.Order`). It answers with the child's process id, and with its exit code when it has ended; below zero is the
+signal it died of.
 """
 
 import ctypes
+import gc
 import json
 import os
+import resource
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from typer.main import get_command
+
+import provisioning.commands.options
+import provisioning.serve.readiness
+import provisioning.serve.run
 from provisioning.cli import app
 from tests.faults.variants import VARIANTS
+from tests.once import work_out_once
+from tests.provisioning.factory import Factory
 
 PR_SET_PTRACER = 0x59616D61
 """prctl(2): lets a process that is no ancestor trace this one, where Yama asks for that."""
 ANY_PROCESS = -1
 CRASHED = 70
 """The exit code of a child whose exception nobody caught."""
+_COMMAND = get_command(app)
+_NOW = "now"
 
 
 def main() -> None:
+    work_out_once()
+    with TemporaryDirectory() as folder:
+        _warm(Factory(Path(folder)))
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
@@ -34,6 +52,15 @@ def main() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201  # the answer
 
 
+def _warm(factory: Factory) -> None:
+    """What the first command of a process works out, so that no child has to."""
+    for ran in (factory.ceremony(), factory.issue("device0"), factory.issue("device1")):
+        if ran.code:
+            raise SystemExit(ran.err)
+    gc.collect()
+    gc.freeze()
+
+
 def _child(order: dict[str, Any]) -> None:
     code = CRASHED
     try:
@@ -42,12 +69,17 @@ def _child(order: dict[str, Any]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.update(order["variables"])
         afterwards = VARIANTS[order["variant"]]()
+        if order["largest_file_bytes"] is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest_file_bytes"],) * 2)
+        if order["clock_ahead_seconds"]:
+            _set_clock(timedelta(seconds=order["clock_ahead_seconds"]))
+        ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(ANY_PROCESS), 0, 0, 0)
         if order["is_traced"]:
             _wait_for_tracer()
         while time.time() < order["begin_at"]:
             pass
         try:
-            app(order["arguments"], prog_name="python -m provisioning")
+            _COMMAND.main(order["arguments"], prog_name="python -m provisioning")
         except SystemExit as ended:
             sys.stdout.flush()
             afterwards()
@@ -58,8 +90,15 @@ def _child(order: dict[str, Any]) -> None:
         os._exit(code)
 
 
+def _set_clock(ahead: timedelta) -> None:
+    """Wherever a command asks for the time; nothing of the factory asks elsewhere (`test_clocks`: by libfaketime)."""
+    now: Callable[[], datetime] = provisioning.commands.options.now
+    for module in list(sys.modules.values()):
+        if getattr(module, "now", None) is now:
+            setattr(module, _NOW, lambda: now() + ahead)
+
+
 def _wait_for_tracer() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(ANY_PROCESS), 0, 0, 0)
     while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
         time.sleep(0.001)
 

@@ -47,10 +47,16 @@ class Connected:
             config=Config(retries={"total_max_attempts": 1}),
         )
 
-    def sync(self, *more: str, variables: Mapping[str, str] | None = None, outputs: Path | None = None) -> Finished:
-        return provisioning(
+    def sync_order(self, *more: str, outputs: Path | None = None) -> list[str | Path]:
+        """The arguments of `sync`."""
+        return [
             *("sync", "--stack", "dev", "--outputs", outputs or self.outputs, "--factory", self.factory.folder),
             *("--json", *more),
+        ]
+
+    def sync(self, *more: str, variables: Mapping[str, str] | None = None, outputs: Path | None = None) -> Finished:
+        return provisioning(
+            *self.sync_order(*more, outputs=outputs),
             variables=self.variables if variables is None else variables,
         )
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,9 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class StationServer:
-    """A running server."""
+class StationClient:
+    """Asks a station on this machine."""
 
-    process: "subprocess.Popen[str]"
     port: int
     token: str
 
@@ -61,8 +60,15 @@ class StationServer:
         wanted = {"device": device, "model": model, "authority": authority, "csr": csr.decode()}
         return self.ask("POST", "/v1/identities", wanted)
 
-    def as_stranger(self, token: str = "") -> "StationServer":
-        return replace(self, token=token)
+    def as_stranger(self, token: str = "") -> "StationClient":
+        return StationClient(self.port, token)
+
+
+@dataclass(frozen=True)
+class StationServer(StationClient):
+    """A running server."""
+
+    process: "subprocess.Popen[str]"
 
     def stop(self) -> int:
         """Tell it to stop; its exit code."""
@@ -70,20 +76,25 @@ class StationServer:
         return self.process.wait(timeout=60)
 
 
+def serving(factory: Factory) -> list[str | Path]:
+    """The arguments of `serve`, on a port of its own choice."""
+    return [
+        *("serve", "--stack", "dev", "--port", "0"),
+        *("--factory", factory.folder, "--authorities", factory.authorities),
+    ]
+
+
 @contextmanager
 def station_server(
     factory: Factory, *more: str | Path, variables: Mapping[str, str] | None = None
 ) -> Iterator[StationServer]:
     """`python -m provisioning serve` on a port of its own choice."""
-    command = [sys.executable, "-m", "provisioning", "serve", "--stack", "dev", "--port", "0"]
-    folders = ["--factory", str(factory.folder), "--authorities", str(factory.authorities)]
-    with subprocess.Popen(
-        [*command, *folders, *map(str, more)], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=variables
-    ) as process:
+    command = [sys.executable, "-m", "provisioning", *map(str, (*serving(factory), *more))]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=variables) as process:
         assert process.stdout is not None
         try:
             port = int(process.stdout.readline().split()[0].rpartition(":")[2])
-            yield StationServer(process, port, (factory.folder / "station.token").read_text())
+            yield StationServer(port, (factory.folder / "station.token").read_text(), process)
         finally:
             if process.poll() is None:
                 process.kill()
