@@ -467,9 +467,9 @@ MISTAKES = [
     Mistake(
         "rows that outlast the buffer",
         'support_until: "2041-06-30"',
-        'support_until: "2041-06-30"\n      batch_window: { stalest_seconds: 86400 }',
+        'support_until: "2041-06-30"\n      batch_window: { stalest_seconds: 70861 }',
         "flotilla:models.fl100.batch_window.stalest_seconds",
-        "rows that wait 24.0 hours for their batch, and 1.5 more for a lost connection, outlast a buffer of 21.2 hours",
+        "rows that wait 19.7 hours for their batch, and 1.5 more for a lost connection, outlast a buffer of 21.2 hours",
         "write at most 70860",
     ),
     Mistake(
