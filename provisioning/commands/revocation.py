@@ -2,6 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +33,7 @@ from provisioning.ending.closing import check_same_clusters, close, registration
 from provisioning.ending.plan_file import MANY, PLAN_VERSION, Header, Row, read_plan, write_plan
 from provisioning.ending.selection import Standing, of_list, of_signer
 from provisioning.ending.signer import Why, withdrawal_of
-from provisioning.ending.unreported import Looked, look
+from provisioning.ending.unreported import NOBODY, Looked, look
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Reason, Step
@@ -39,6 +41,7 @@ from provisioning.read_factory import factory_of
 from provisioning.signed_entry import station_voucher
 from provisioning.sync import plan_sync
 from stacks.load import AUTHORITIES
+from stacks.outputs import Outputs
 
 commands = typer.Typer(help="Take many identities back: plan, look, apply.", no_args_is_help=True)
 
@@ -92,45 +95,70 @@ def plan(
             raise RefusedError("--unreported: only the clusters know; give --outputs too")
         untrusted_since = moment("--since", since)
         from_moment = moment("--issued-since", issued_since)
-        shown: Sequence[Standing] = ()
-        looked = Looked((), 0)
-        clusters: dict[str, str] = {}
-        signer: Withdrawn | None = None
         if file is not None:
-            with Ledger.open(factory, stack) as ledger:
-                found, ended = of_list(ledger, file)
-            shown = found
-            words = f"{len(found)} devices of {file.name}, {len(ended)} had ended"
+            chosen = _of_file(file, stack, factory)
         else:
-            name = str(authority)
             why = Why(reason=reason, since=untrusted_since, note=note)
             profile, _ = factory_of(stack, profiles)
-            signer = withdrawal_of(name, why, profile, authorities or AUTHORITIES / stack, now=now())
-            with existing_ledger(factory, stack) as kept:
-                shown = [] if kept is None else list(of_signer(kept, name, since=from_moment))
-                if outputs is not None:
-                    known = outputs_of(stack, outputs)
-                    clusters = registrations(name, known)
-                    looked = look(kept, name, known, Cloud.from_environment())
-            found = list(shown) if devices or from_moment is not None else []
-            words = f"{name} itself, and {len(found)} of the {len(shown)} devices it signed that stand"
-            if outputs is not None:
-                words += f"; {len(looked.unreported)} more stand in clusters and in no ledger here"
-        taken = looked.unreported if unreported or devices else ()
+            signer = withdrawal_of(str(authority), why, profile, authorities or AUTHORITIES / stack, now=now())
+            known = None if outputs is None else outputs_of(stack, outputs)
+            chosen = _of_signer(signer, stack, factory, from_moment, known)
+            if not devices and from_moment is None:
+                chosen = replace(chosen, ends=())
+        taken = chosen.looked.unreported if unreported or devices else ()
         header = Header(
             version=PLAN_VERSION,
             environment=stack,
             made_at=now(),
-            selection=words,
+            selection=chosen.in_words,
             reason=reason,
             note=with_since(note, untrusted_since),
-            count=len(found),
-            signer=signer,
-            clusters=clusters,
+            count=len(chosen.ends),
+            signer=chosen.signer,
+            clusters=chosen.clusters,
             unreported=len(taken),
         )
-        write_plan(out, header, found, taken)
-    tell_plan(header, shown, looked, Place(out, stack, factory), as_json=as_json)
+        write_plan(out, header, chosen.ends, taken)
+    tell_plan(header, chosen.shown, chosen.looked, Place(out, stack, factory), as_json=as_json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """Whom a plan is about."""
+
+    shown: Sequence[Standing]
+    """What people see: those that end, or all that an authority signed and that stand."""
+    ends: Sequence[Standing]
+    asked_for: str = ""
+    signer: Withdrawn | None = None
+    clusters: dict[str, str] = field(default_factory=dict)
+    looked: Looked = NOBODY
+
+    @property
+    def in_words(self) -> str:
+        """What was asked for, for who reads the plan."""
+        if self.signer is None:
+            return self.asked_for
+        words = f"{self.signer.name} itself, and {len(self.ends)} of the {len(self.shown)} devices it signed that stand"
+        return (
+            words + f"; {len(self.looked.unreported)} more in clusters and no ledger here" if self.clusters else words
+        )
+
+
+def _of_file(file: Path, stack: str, factory: Path) -> _Chosen:
+    with Ledger.open(factory, stack) as ledger:
+        found, ended = of_list(ledger, file)
+    return _Chosen(shown=found, ends=found, asked_for=f"{len(found)} devices of {file.name}, {len(ended)} had ended")
+
+
+def _of_signer(
+    signer: Withdrawn, stack: str, factory: Path, since: datetime | None, outputs: Outputs | None
+) -> _Chosen:
+    with existing_ledger(factory, stack) as ledger:
+        shown = [] if ledger is None else list(of_signer(ledger, signer.name, since=since))
+        looked = NOBODY if outputs is None else look(ledger, signer.name, outputs, Cloud.from_environment())
+    clusters = {} if outputs is None else registrations(signer.name, outputs)
+    return _Chosen(shown=shown, ends=shown, signer=signer, clusters=clusters, looked=looked)
 
 
 @commands.command()

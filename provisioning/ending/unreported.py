@@ -42,6 +42,9 @@ class Looked:
     """Items of that signer which are no entries: `reconcile` names them."""
 
 
+NOBODY = Looked((), 0)
+
+
 def look(ledger: Ledger | None, signer: str, outputs: Outputs, cloud: Cloud) -> Looked:
     """Every identity of `signer` that a cluster lists as good and the ledger does not hold. Reads whole tables."""
     known = set[str]() if ledger is None else _fingerprints(ledger, signer)
