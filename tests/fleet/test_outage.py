@@ -103,18 +103,32 @@ def test_the_fewer_devices_have_a_place_the_longer_the_return(unplaced: float, r
     assert told.recovery == pytest.approx(recovery, abs=0.01)
 
 
+def variance(seconds: Floats, window: int) -> float:
+    """Of the devices in each second of a window, over what chance gives."""
+    counted = np.bincount(np.mod(seconds, window).astype(np.int64), minlength=window)
+    return float(counted.var() / counted.mean())
+
+
 def test_places_that_count_from_when_a_device_noticed_would_crowd_as_chance_does() -> None:
     """Why a device keeps its place by the clock where it has one."""
-    window, devices = 2342, np.arange(1_000_000)
+    window, devices = 2387, np.arange(1_000_000)
     noticed = 360 * np.random.default_rng(1).random(len(devices))
+    assert variance(window * places(devices), window) < 0.01
+    late = window * places(devices) + noticed
+    assert variance(late, window) == pytest.approx(1, abs=0.1), "no better, and no worse"
 
-    def variance(seconds: Floats) -> float:
-        """Of the devices in each second of the window, over what chance gives."""
-        counted = np.bincount(np.mod(seconds, window).astype(np.int64), minlength=window)
-        return float(counted.var() / counted.mean())
 
-    assert variance(window * places(devices)) < 0.01
-    assert variance(window * places(devices) + noticed) == pytest.approx(1, abs=0.1), "no better, and no worse"
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
+def test_a_cluster_that_chance_gave_a_share_of_all_devices_has_as_much_less_of_their_evenness(share: float) -> None:
+    drawn = np.random.default_rng(1).random(1_000_000)
+    devices, window = np.flatnonzero(drawn < share), round(2387 * share)
+    assert variance(window * places(devices), window) == pytest.approx(1 - share, abs=0.1)
+
+
+@pytest.mark.parametrize(("smear", "left"), [(0.25, 1 / 12), (1.0, 1 / 3), (2.0, 7 / 12), (10.0, 0.903)])
+def test_what_clocks_and_handshakes_leave_of_the_evenness(smear: float, left: float) -> None:
+    late = smear * np.random.default_rng(1).random(1_000_000)
+    assert variance(2387 * places(np.arange(1_000_000)) + late, 2387) == pytest.approx(left, abs=0.05)
 
 
 def test_backoff_after_the_wide_window_breaks_the_quota_when_the_outage_lasts() -> None:
