@@ -164,7 +164,10 @@ def _create(path: Path, environment: str) -> None:
         if mode != "wal":
             raise sqlite3.OperationalError(f"its journal stays in mode {mode}")
     except sqlite3.Error as error:
-        raise StationError(f"{path}: the ledger cannot be made ({error}); check the disk, then try again") from error
+        if not path.exists():  # otherwise another was first, and cleared our copy away
+            raise StationError(
+                f"{path}: the ledger cannot be made ({error}); check the disk, then try again"
+            ) from error
     finally:
         connection.close()
     try:
