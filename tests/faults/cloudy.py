@@ -15,6 +15,7 @@ from tests.faults.faulty_proxy import FaultyProxy, Spoil, faulty_proxy
 from tests.faults.judge import audited, leaks, rows
 from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory, Finished
+from tests.provisioning.factory import provisioning as command
 from tests.provisioning.registry.test_eager import FAST
 
 PATIENCE_SECONDS = 0.5
@@ -61,9 +62,17 @@ class Cloudy:
     def sync(self, *more: str) -> Finished:
         return self.connected.sync(*more, variables=self.variables)
 
-    def eager(self) -> Finished:
-        more = ("--authorities", str(self.factory.authorities), "--policy-by", "certificate", *FAST)
+    def eager(self, by: str = "certificate") -> Finished:
+        more = ("--authorities", str(self.factory.authorities), "--policy-by", by, *FAST)
         return self.sync("--eager", *more)
+
+    def reconcile(self, *more: str) -> Finished:
+        return command(
+            *("reconcile", "--stack", "dev", "--outputs", self.connected.outputs, "--factory", self.factory.folder),
+            *("--authorities", self.factory.authorities, "--deep", "--json"),
+            *(*FAST, *more),
+            variables=self.variables,
+        )
 
     def struck(
         self, call: str, spoil: Spoil, attempts: int, run: Callable[[], Finished], *, region: str = ""

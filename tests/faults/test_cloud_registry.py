@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from local.deployment import Deployment
-from tests.faults.cloudy import ALWAYS, ATTEMPTS, Cloudy, clouded
+from tests.faults.cloudy import ALWAYS, ATTEMPTS, Cloudy, clouded, in_turn
 from tests.faults.faulty_proxy import Spoil
 from tests.faults.judge import broken_rules, rows
 from tests.provisioning.connected import BOTH_LINES
-from tests.provisioning.factory import Factory, Finished, provisioning
-from tests.provisioning.registry.test_eager import FAST
+from tests.provisioning.factory import Factory, provisioning
 from tests.provisioning.requests import csr, p256
 
 pytestmark = pytest.mark.cloud
@@ -27,9 +27,7 @@ def cloudy(spoil: Spoil, factory: Factory, dev_desk: Deployment, monkeypatch: py
 
 @pytest.mark.parametrize("attempts", ATTEMPTS)
 @pytest.mark.parametrize("spoil", Spoil)
-@pytest.mark.parametrize(
-    "call", ["CreateThing", "RegisterCertificateWithoutCA", "AttachPolicy", "AttachThingPrincipal"]
-)
+@pytest.mark.parametrize("call", REGISTERING)
 def test_an_identity_is_registered_ahead(call: str, spoil: Spoil, attempts: int, cloudy: Cloudy) -> None:
     before, device = cloudy.held(), cloudy.issued()
     assert cloudy.sync().code == 0
@@ -42,33 +40,79 @@ def test_an_identity_is_registered_ahead(call: str, spoil: Spoil, attempts: int,
     assert len(iot.list_thing_principals(thingName=device)["principals"]) == 1
 
 
-@pytest.mark.parametrize("attempts", [ALWAYS])
-@pytest.mark.parametrize("spoil", [Spoil.THROTTLED, Spoil.GARBLED])
-@pytest.mark.parametrize("call", ["Scan", "ListCertificates", "ListThings", "ListTargetsForPolicy"])
-def test_a_comparison_says_nothing_of_what_it_could_not_read(
+@pytest.mark.parametrize(
+    ("call", "spoil", "attempts"),
+    in_turn(["DescribeThing", "DescribeCertificate", "AddThingToThingGroup"]),
+)
+def test_an_identity_of_which_a_part_stands_is_registered_ahead(
     call: str, spoil: Spoil, attempts: int, cloudy: Cloudy
 ) -> None:
+    """Its thing is there from an earlier identity, and somebody registered its certificate."""
+    before, device = cloudy.held(), cloudy.issued()
+    iot = cloudy.connected.client("iot", cloudy.region)
+    iot.create_thing(thingName=device, thingTypeName="fl50", attributePayload={"attributes": {"model": "fl50"}})
+    pem = cloudy.factory.chain(device)[0].public_bytes(Encoding.PEM).decode()
+    iot.register_certificate_without_ca(certificatePem=pem, status="ACTIVE")
+    assert cloudy.sync().code == 0
+    ran = cloudy.struck(call, spoil, attempts, lambda: cloudy.eager("group"))
+    assert list(cloudy.broken(ran, before)) == []
+    assert list(cloudy.unconverged(lambda: cloudy.eager("group"))) == []
+    assert cloudy.certificates()[cloudy.connected.fingerprint(device)] == "ACTIVE"
+    assert len(iot.list_thing_principals(thingName=device)["principals"]) == 1
+    assert iot.list_thing_groups_for_thing(thingName=device)["thingGroups"], "from where it has its policy"
+
+
+LISTS = (
+    *("Scan", "ListCertificates", "ListThings", "ListTargetsForPolicy"),
+    *("DescribeThingGroup", "ListAttachedPolicies", "ListThingsInThingGroup", "ListThingPrincipals"),
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "spoil"),
+    [(call, (Spoil.THROTTLED, Spoil.GARBLED)[number % 2]) for number, call in enumerate((*LISTS, *LISTS[1:4]))],
+)
+def test_a_comparison_says_nothing_of_what_it_could_not_read(call: str, spoil: Spoil, cloudy: Cloudy) -> None:
     device = cloudy.issued()
     assert cloudy.eager().code == 0
-
-    def reconcile() -> Finished:
-        return provisioning(
-            *("reconcile", "--stack", "dev", "--outputs", cloudy.connected.outputs, "--factory", cloudy.factory.folder),
-            *("--authorities", cloudy.factory.authorities, "--json"),
-            *FAST,
-            variables=cloudy.variables,
-        )
-
-    cloudy.proxy.arm(call, cloudy.region, spoil, attempts)
-    ran = reconcile()
+    cloudy.proxy.arm(call, cloudy.region, spoil, ALWAYS)
+    ran = cloudy.reconcile()
     assert cloudy.proxy.spoilt
     assert "Traceback" not in ran.err
     assert device not in [row["device"] for row in ran.json["differences"]], "nothing is made up"
-    if attempts == ALWAYS:
+    assert ran.code == 1
+    assert "cluster eu1" in ran.err
+    cloudy.proxy.rest()
+    assert device not in [row["device"] for row in cloudy.reconcile().json["differences"]]
+
+
+@pytest.mark.parametrize(("call", "spoil", "attempts"), in_turn(["PutItem", "TransactWriteItems"])[::2])
+def test_a_repair_is_told_as_done_only_when_it_is(call: str, spoil: Spoil, attempts: int, cloudy: Cloudy) -> None:
+    """The manifest lost a row, or its signature."""
+    device = cloudy.issued()
+    assert cloudy.eager().code == 0
+    cluster = cloudy.connected.desk.outputs.clusters["eu1"]
+    table, fingerprint = cloudy.connected.client("dynamodb", cluster.region), cloudy.connected.fingerprint(device)
+    held = cloudy.connected.item("eu1", fingerprint)
+    assert held is not None
+    if call == "PutItem":
+        item = {name: {"S": value} for name, value in {**held, "signature": "AAAA"}.items()}
+        table.put_item(TableName=cluster.manifest_table, Item=item)
+    else:
+        table.delete_item(TableName=cluster.manifest_table, Key={"fingerprint": {"S": fingerprint}})
+    cloudy.proxy.arm(call, cloudy.region, spoil, attempts)
+    ran = cloudy.reconcile("--repair")
+    assert cloudy.proxy.spoilt
+    assert "Traceback" not in ran.err
+    told = {row["repair"] for row in ran.json["differences"] if row["device"] == device}
+    assert told <= {"mended"}
+    if not told:
         assert ran.code == 1
         assert "cluster eu1" in ran.err
     cloudy.proxy.rest()
-    assert device not in [row["device"] for row in reconcile().json["differences"]]
+    cloudy.reconcile("--repair")
+    assert device not in [row["device"] for row in cloudy.reconcile().json["differences"]]
+    assert cloudy.connected.item("eu1", fingerprint), "with a signature that the comparison has verified"
 
 
 @pytest.mark.parametrize("attempts", ATTEMPTS)

@@ -19,12 +19,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import uvicorn
 from typer.main import get_command
 
 import provisioning.commands.options
-import provisioning.serve.readiness
 import provisioning.serve.run
 from provisioning.cli import app
+from provisioning.serve.application import station_api
+from provisioning.station import Station
 from tests.faults.variants import VARIANTS
 from tests.once import work_out_once
 from tests.provisioning.factory import Factory
@@ -57,6 +59,8 @@ def _warm(factory: Factory) -> None:
     for ran in (factory.ceremony(), factory.issue("device0"), factory.issue("device1")):
         if ran.code:
             raise SystemExit(ran.err)
+    station = Station.open(stack="dev", factory=factory.folder, authorities=factory.authorities)
+    uvicorn.Config(station_api(station, "token")).load()
     gc.collect()
     gc.freeze()
 
