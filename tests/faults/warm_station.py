@@ -38,6 +38,7 @@ CRASHED = 70
 """The exit code of a child whose exception nobody caught."""
 _COMMAND = get_command(app)
 _NOW = "now"
+_STATUS_BYTES = 4096
 
 
 def main() -> None:
@@ -46,9 +47,14 @@ def main() -> None:
         _warm(Factory(Path(folder)))
     for line in sys.stdin:
         order = json.loads(line)
+        ready, begun = os.pipe()
         pid = os.fork()
         if not pid:
-            _child(order)
+            os.close(ready)
+            _child(order, begun)
+        os.close(begun)
+        os.read(ready, 1)
+        os.close(ready)
         print(pid, flush=True)  # noqa: T201  # the answer
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201  # the answer
@@ -65,7 +71,8 @@ def _warm(factory: Factory) -> None:
     gc.freeze()
 
 
-def _child(order: dict[str, Any]) -> None:
+def _child(order: dict[str, Any], begun: int) -> None:
+    """Nothing that a tracer counts is called between the word that it has begun and the command."""
     code = CRASHED
     try:
         os.dup2(os.open(order["out"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 1)
@@ -78,8 +85,12 @@ def _child(order: dict[str, Any]) -> None:
         if order["clock_ahead_seconds"]:
             _set_clock(timedelta(seconds=order["clock_ahead_seconds"]))
         ctypes.CDLL(None).prctl(PR_SET_PTRACER, ctypes.c_ulong(ANY_PROCESS), 0, 0, 0)
-        if order["is_traced"]:
-            _wait_for_tracer()
+        status = os.open("/proc/self/status", os.O_RDONLY)
+        os.write(begun, b"!")
+        os.close(begun)
+        while order["is_traced"] and b"TracerPid:\t0\n" in os.pread(status, _STATUS_BYTES, 0):
+            time.sleep(0.001)
+        os.close(status)
         while time.time() < order["begin_at"]:
             pass
         try:
@@ -100,11 +111,6 @@ def _set_clock(ahead: timedelta) -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "now", None) is now:
             setattr(module, _NOW, lambda: now() + ahead)
-
-
-def _wait_for_tracer() -> None:
-    while "TracerPid:\t0\n" in Path("/proc/self/status").read_text():
-        time.sleep(0.001)
 
 
 if __name__ == "__main__":
