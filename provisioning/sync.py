@@ -4,7 +4,7 @@ A hundred at a time, signed by the station. The ledger remembers what a cluster 
 on where it was, and a second one calls nothing. A cluster that cannot be reached does not keep the others waiting.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ def plan_sync(
 
 def sync(
     tasks: tuple[Task, ...], ledger: Ledger, cloud: Cloud, voucher: Voucher, *, clock: Callable[[], datetime]
-) -> Iterator[Told | CloudError]:
+) -> Generator[Told | CloudError, None, None]:
     """Carry out the tasks; an error ends its cluster's task alone, and is yielded like a result."""
     for task in tasks:
         if not task.count:

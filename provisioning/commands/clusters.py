@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 import typer
@@ -57,10 +58,11 @@ def tell_clusters(
             summed_up_by=("cluster", "manifest", "certificate"),
             columns=("cluster", "device", "manifest", "certificate"),
         ) as teller,
+        # Where the answer cannot be written, what was told is remembered all the same, while the ledger is open.
+        closing(sync(tasks, ledger, cloud, voucher, clock=now)) as syncing,
     ):
         before = iter(()) if first is None else first(cloud)
-        telling = itertools.chain(before, sync(tasks, ledger, cloud, voucher, clock=now))
-        for result in _results(telling, ledger, cloud, ahead, errors):
+        for result in _results(itertools.chain(before, syncing), ledger, cloud, ahead, errors):
             teller.tell(_row(result))
             advance(1)
             if (difference := _difference(result)) is not None:
