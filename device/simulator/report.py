@@ -162,8 +162,8 @@ def _stored(fleet: Fleet) -> Finding:
 
 def _return(passage: Passage, fleet: Fleet, pace: float) -> list[Finding]:
     peak, back = fleet.course.peak_attempts_once_restored(passage), passage.back_after
-    window = fleet.window.total_seconds()
-    allowed = window + pace * SLOWEST_ANSWER_SECONDS
+    window, answer = fleet.window.total_seconds(), pace * SLOWEST_ANSWER_SECONDS
+    told = f"{back or 0:.0f} s; the window is {window:.0f} s, and an answer may take {answer:.0f} s of theirs"
     return [
         Finding(
             "the return stays below the quota",
@@ -172,8 +172,8 @@ def _return(passage: Passage, fleet: Fleet, pace: float) -> list[Finding]:
         ),
         Finding(
             "all are back within one window",
-            back is not None and back <= allowed,
-            "not all are back" if back is None else f"{back:.0f} s; the window is {window:.0f} s",
+            back is not None and back <= window + answer,
+            "not all are back" if back is None else told,
         ),
     ]
 

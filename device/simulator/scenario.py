@@ -133,7 +133,7 @@ def one_after_another(name: str, *scenarios: Scenario) -> Scenario:
     """
     return Scenario(
         name=name,
-        says="; then ".join(scenario.says for scenario in scenarios),
+        says=", then ".join(scenario.name for scenario in scenarios),
         lasts=sum(scenario.lasts for scenario in scenarios),
         parts=scenarios,
     )
