@@ -154,7 +154,7 @@ def reconnect_delay(
     """
     if place is not None and now is not None:
         # Not before half a window: a timer that fires early must not find the same turn again.
-        earliest = window / 2 if attempt else timedelta()
+        earliest = window / 2 if attempt and not was_connected else timedelta()
         return earliest + (window * place - (now - _EPOCH) - earliest) % window
     if attempt and not was_connected:
         return window

@@ -66,6 +66,9 @@ def test_who_loses_a_short_connection_is_scattered_anew_for_all_may_have_lost_it
     assert traffic.reconnect_delay(0, lambda: number, WINDOW, was_connected=True) == WINDOW * number
     known = traffic.retry_delay(attempt, lambda: number, was_ever_admitted=True, window=WINDOW, was_connected=True)
     assert known == lost
+    turn = traffic.reconnect_delay(0, crash, WINDOW, place=number, now=EPOCH)
+    again = traffic.reconnect_delay(attempt, crash, WINDOW, place=number, now=EPOCH, was_connected=True)
+    assert again == turn < WINDOW, "by its clock it has a turn within the window, as after any loss"
 
 
 @pytest.mark.parametrize(
