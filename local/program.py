@@ -9,7 +9,6 @@ import contextvars
 import logging
 import runpy
 import sys
-import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pulumi.runtime.mocks import MockEngine
 from pulumi.runtime.settings import Settings
 
 from local.monitor import Monitor
+from local.places import Places
 from local.registration import Backend, ProgramError, Registration, Resource
 
 __all__ = ["Backend", "ProgramError", "ProgramRun", "Registration", "Resource", "run_program"]
@@ -55,18 +55,20 @@ def run_program(
     variables, and each run has a context of its own.
     """
     monitor = Monitor(stack, _project_name(project_root), backend)
+    places = Places(project_root, ours=PROJECT_ROOT / "local")
     with asyncio.Runner() as runner:
         try:
-            runner.run(_run(monitor, preview, dict(config or {}), project_root), context=contextvars.Context())
+            runner.run(_run(monitor, preview, dict(config or {}), project_root, places), context=contextvars.Context())
         except Exception as error:
             if monitor.failures:
                 raise ProgramError("\n".join(monitor.failures)) from error
-            raise ProgramError(f"{_place(error, project_root)}: {error or type(error).__name__}") from error
+            raise ProgramError(f"{places.place(error)}: {error or type(error).__name__}") from error
     return ProgramRun(monitor.answered(), monitor.exports)
 
 
-async def _run(monitor: Monitor, preview: bool, config: dict[str, str], project_root: Path) -> None:
+async def _run(monitor: Monitor, preview: bool, config: dict[str, str], project_root: Path, places: Places) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_task_factory(places.make_task)
     loop.set_default_executor(ThreadPoolExecutor(PARALLEL, thread_name_prefix="program"))
     # After the first failure others follow from it; Pulumi leaves them to be logged as "never retrieved".
     loop.set_exception_handler(lambda _loop, context: LOGGER.debug("%s", context))
@@ -100,13 +102,3 @@ def _project_name(project_root: Path) -> str:
         return str(document["name"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ProgramError(f"{project_root / 'Pulumi.yaml'}: has no project name ({error})") from error
-
-
-def _place(error: BaseException, project_root: Path) -> str:
-    """Where in the project the error arose: file and line, or the program as a whole."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        inside = path.is_relative_to(project_root) and not path.is_relative_to(PROJECT_ROOT / "local")
-        if inside and ".venv" not in path.parts:
-            return f"{path.relative_to(project_root)}:{frame.lineno}"
-    return "__main__.py"

@@ -175,6 +175,17 @@ def test_an_error_in_a_callback_names_its_file_and_line(write: Write) -> None:
         run(write(program), Recorder({"arn": "short"}))
 
 
+def test_an_error_that_reaches_many_resources_still_names_its_line(write: Write) -> None:
+    program = """
+    queue = aws.sqs.Queue("q")
+    broken = queue.arn.apply(lambda arn: arn[99])
+    for name in ("a", "b", "c", "d", "e", "f"):
+        aws.sns.Topic(name, name=broken)
+    """
+    with pytest.raises(ProgramError, match=r"^__main__.py:5: string index out of range$"):
+        run(write(program), Recorder({"arn": "short"}))
+
+
 def test_two_resources_of_one_name_are_refused(write: Write) -> None:
     with pytest.raises(ProgramError, match="aws:sqs/queue:Queue twin: another resource has the URN"):
         run(write('aws.sqs.Queue("twin")\naws.sqs.Queue("twin")'), Recorder())
