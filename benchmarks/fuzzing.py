@@ -8,7 +8,6 @@ The tests run a share; `make fuzz` runs a million.
 import base64
 import os
 import random
-import resource
 import sys
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ import cbor2
 import zstandard
 
 from benchmarks.batches import reference_batch
+from device.simulator.memory import forget_peak, peak_kib, resident_kib
 from functions.delivery import read_delivery
 from functions.lake_files import lake_files
 from protocol.columns import columns_of
@@ -248,15 +248,12 @@ def _dumped(item: Any) -> bytes:
     return encoded
 
 
-def memory_bytes() -> int:
-    """The most this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _part(cases: int, seed: int) -> tuple[Tally, int]:
-    """A part of the cases, in a process of its own; what became of them, and by how much the process grew."""
-    before = memory_bytes()
-    return fuzz(cases, seed=seed), memory_bytes() - before
+def fuzz_in_bounds(cases: int, seed: int) -> tuple[Tally, int]:
+    """What became of the cases, and by how many bytes the process had grown when it was largest."""
+    before = resident_kib()
+    forget_peak()
+    tally = fuzz(cases, seed=seed)
+    return tally, max(0, peak_kib() - before) * 1024
 
 
 def main(cases: int) -> int:
@@ -265,7 +262,7 @@ def main(cases: int) -> int:
     sizes = [min(PART, cases - start) for start in range(0, cases, PART)]
     tally, most = Tally(), 0
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for part, grown in pool.map(_part, sizes, range(SEED, SEED + len(sizes))):
+        for part, grown in pool.map(fuzz_in_bounds, sizes, range(SEED, SEED + len(sizes))):
             tally.add(part)
             most = max(most, grown)
     seconds = time.monotonic() - started

@@ -6,7 +6,6 @@ fleet is a file, every cluster knows all of it, and a policy moves a hundred dev
 
 import csv
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.measure import Clock, Result, compared
+from device.simulator.memory import peak_kib
 from fleet.plan_making import Allocate, Terms, World, make_plan
 from fleet.routing.allocation import ByDevice, Fixed, Keep, Policy, Weighted
 from fleet.routing.places import Place, Places
@@ -82,7 +82,7 @@ def measure(size: int, what: str, folder: Path) -> dict[str, float]:
     expected = size if what == "all" else FEW
     if rows != size + 1 or made.tally.changes != expected or made.tally.refused:
         raise ValueError(f"{made.tally} is not what {size} devices of which {what} change come to")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_IN_MIB
+    peak = peak_kib() / _KIB_IN_MIB
     return {"seconds": planned, "csv": read, "peak": peak}
 
 

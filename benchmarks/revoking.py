@@ -4,7 +4,6 @@ Each size runs in a process of its own, so that its peak is its own; CPU time co
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from benchmarks.measure import Clock, Result, compared
+from device.simulator.memory import peak_kib
 from provisioning.certify import certify, to_be_signed
 from provisioning.crl.entries import Revoked
 from provisioning.crl.revocation_list import Heading, make_list
@@ -72,7 +72,7 @@ def measure(what: str, size: int) -> dict[str, float]:
     crl = x509.load_der_x509_crl(der)
     if len(crl) != size or not crl.is_signature_valid(key.public_key()):
         raise ValueError(f"{what}: the list has {len(crl)} entries instead of {size}, or a wrong signature")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_IN_MIB
+    peak = peak_kib() / _KIB_IN_MIB
     return {"seconds": seconds, "peak": peak, "list": len(der) / _KIB_IN_MIB / _KIB_IN_MIB}
 
 

@@ -1,11 +1,28 @@
-"""How much memory this process has, as Linux counts it."""
+"""How much memory this process has, as Linux counts it (proc(5))."""
 
 from pathlib import Path
 
 
 def resident_kib() -> int:
-    """Of this process, now (proc(5), `VmRSS`)."""
+    """Now."""
+    return _kib("VmRSS")
+
+
+def peak_kib() -> int:
+    """The most since the program began, or since `forget_peak`.
+
+    Not `ru_maxrss`: that begins with what the process had before it executed this program, its parent's memory.
+    """
+    return _kib("VmHWM")
+
+
+def forget_peak() -> None:
+    """From here on `peak_kib` says the most since now."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _kib(name: str) -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1])
-    raise OSError("proc(5) says nothing of VmRSS")
+    raise OSError(f"proc(5) says nothing of {name}")
