@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import typer
 from cryptography import x509
 
 from provisioning.authority import IssuingAuthority, read_certificate
 from provisioning.ceremony import ROOT_CERTIFICATE_FILE
+from provisioning.commands.asking import typed
 from provisioning.commands.options import now, outputs_of
 from provisioning.errors import RefusedError
 from provisioning.hsm import Hsm
@@ -48,8 +48,3 @@ def open_authority(
 def station_hsm(factory: Path) -> Hsm:
     """The HSM of this machine; a person is asked for its PIN where no file has it."""
     return Hsm.read(factory, typed)
-
-
-def typed(prompt: str) -> str:
-    """What a person types, unseen."""
-    return str(typer.prompt(prompt, hide_input=True, err=True))

@@ -12,7 +12,7 @@ from provisioning.bulk.batch import Batch, check_batch, finish, issue_batch
 from provisioning.bulk.folder import FAILED, Folder
 from provisioning.bulk.rows import Defaults
 from provisioning.bulk.table import Problem, scan
-from provisioning.commands.authorities import typed
+from provisioning.commands.asking import ask_for, typed
 from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, now, outputs_of
 from provisioning.commands.progress import counted
 from provisioning.commands.telling import REFUSED, errors_told, tell, tell_error
@@ -136,8 +136,8 @@ def _passphrase(*, is_new: bool) -> bytes:
         kept = os.environ.get(KEYS_PASSPHRASE_VARIABLE)
         if kept is not None:
             return kept
-        prompt = "Passphrase of the keys of this batch"
-        return str(typer.prompt(prompt, hide_input=True, confirmation_prompt=is_new, err=True))
+        way_out = f"set {KEYS_PASSPHRASE_VARIABLE}"
+        return ask_for("Passphrase of the keys of this batch", instead=way_out, is_new=is_new)
 
     return given_passphrase(ask, whose="the keys'", variable=KEYS_PASSPHRASE_VARIABLE)()
 

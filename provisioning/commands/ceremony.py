@@ -10,6 +10,7 @@ from cryptography import x509
 from provisioning.algorithm import PublicKey
 from provisioning.ceremony import ROOT_KEY_FILE, Room, hold
 from provisioning.cloud import Cloud
+from provisioning.commands.asking import ask_for
 from provisioning.commands.authorities import station_hsm
 from provisioning.commands.options import AsJson, OutputsFile, now, outputs_of
 from provisioning.commands.telling import errors_told, tell_rows
@@ -98,6 +99,6 @@ def _passphrase(plan: FactoryFile, factory: Path) -> Passphrase:
         kept = os.environ.get(PASSPHRASE_VARIABLE)
         if kept is not None:
             return kept
-        return str(typer.prompt("Passphrase of the root's key", hide_input=True, confirmation_prompt=is_new, err=True))
+        return ask_for("Passphrase of the root's key", instead=f"set {PASSPHRASE_VARIABLE}", is_new=is_new)
 
     return given_passphrase(ask)

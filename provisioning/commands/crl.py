@@ -8,7 +8,8 @@ import typer
 
 from provisioning.authority import IssuingAuthority, read_certificate
 from provisioning.ceremony import ROOT_CERTIFICATE_FILE, ROOT_KEY_FILE
-from provisioning.commands.authorities import open_authority, typed
+from provisioning.commands.asking import typed
+from provisioning.commands.authorities import open_authority
 from provisioning.commands.existing_ledger import existing_ledger
 from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Stack, now
 from provisioning.commands.telling import errors_told, tell

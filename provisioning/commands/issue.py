@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from protocol.bundle import KEY_FILE
-from provisioning.commands.authorities import typed
+from provisioning.commands.asking import typed
 from provisioning.commands.options import (
     AsJson,
     Authorities,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from provisioning.commands.authorities import typed
+from provisioning.commands.asking import typed
 from provisioning.commands.options import (
     Authorities,
     Factory,

@@ -97,6 +97,14 @@ def with_passphrase(factory: Factory, file: Path, *more: str, phrase: str = PHRA
     return provisioning(*words, variables={KEYS_PASSPHRASE_VARIABLE: phrase})
 
 
+def test_without_a_terminal_nobody_is_asked_for_a_passphrase(factory: Factory) -> None:
+    words = arguments(factory, write(factory.home / "order.csv", devices(1)), factory.home / "out", "--encrypt-keys")
+    refused = provisioning(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert f"no terminal to type it at; set {KEYS_PASSPHRASE_VARIABLE}" in " ".join(refused.err.split())
+    assert not (factory.home / "out").exists()
+
+
 def test_keys_of_a_batch_may_be_kept_under_a_passphrase(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "PART_ROWS", 2)
     file, out = write(factory.home / "order.csv", devices(5)), factory.home / "out"
