@@ -1,6 +1,7 @@
 """The stack's zone as the embedded Route 53 holds it now: read, parsed, and kept for a moment."""
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -11,11 +12,17 @@ from local.zone import NO_PLACE, RecordSet, Zone, ZoneError, normal
 if TYPE_CHECKING:
     from mypy_boto3_route53 import Route53Client
 
-MAX_AGE_S = 1.0
-"""How long a reading is answered from: a moved device is seen at its new cluster within this."""
+MAX_AGE_S = 3.0
+"""How old a reading is answered from: a moved device is seen at its new cluster within this."""
+REFRESH_AGE_S = 0.5
+"""A reading older than this is answered from, and a new one begun beside it: Route 53 shares a process with a broker,
+which has stood still for two seconds under a thousand devices, and nobody's name should wait for that."""
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 """Route 53 writes characters other than letters, digits, `-` and `_` in octal; the wildcard is `\\052`."""
 _NOT_EMULATED = ("AliasTarget", "Weight", "Failover", "MultiValueAnswer", "GeoProximityLocation", "CidrRoutingConfig")
+
+
+_log = logging.getLogger(__name__)
 
 
 class ZoneMissingError(ZoneError):
@@ -59,29 +66,36 @@ def _place(name: str, location: Mapping[str, str] | None) -> str | None:
 
 
 class HostedZone:
-    """The zone, read again when it is asked and the last reading is too old. Readers at once share one reading."""
+    """The zone, read again when it is asked for and the last reading is not new. Readers at once share one reading."""
 
-    def __init__(
-        self,
-        read: Callable[[], Zone],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        max_age_s: float = MAX_AGE_S,
-    ) -> None:
+    def __init__(self, read: Callable[[], Zone], *, clock: Callable[[], float] = time.monotonic) -> None:
         """`read` is called in a thread. `clock` counts seconds."""
         self._read = read
         self._clock = clock
-        self._max_age_s = max_age_s
         self._zone: Zone | None = None
         self._read_at = 0.0
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def current(self) -> Zone:
-        """The zone as it was at most `max_age_s` ago; what `read` raises is raised here, and not remembered."""
-        async with self._reading:
-            if self._zone is None or self._clock() - self._read_at > self._max_age_s:
-                self._zone = None
-                started = self._clock()
-                self._zone = await asyncio.to_thread(self._read)
-                self._read_at = started
-            return self._zone
+        """The zone as it was at most `MAX_AGE_S` ago; what `read` raises, who has to wait for it is told."""
+        asked_at = self._clock()
+        while self._zone is None or asked_at - self._read_at > MAX_AGE_S:
+            await asyncio.shield(self._reading or self._begin())
+        if self._reading is None and asked_at - self._read_at > REFRESH_AGE_S:
+            self._begin()
+        return self._zone
+
+    def _begin(self) -> "asyncio.Task[None]":
+        self._reading = asyncio.get_running_loop().create_task(self._renew(self._clock()))
+        self._reading.add_done_callback(self._ended)
+        return self._reading
+
+    async def _renew(self, started: float) -> None:
+        self._zone = await asyncio.to_thread(self._read)
+        self._read_at = started
+
+    def _ended(self, reading: "asyncio.Task[None]") -> None:
+        """One that failed beside a good zone is tried again by the next who asks."""
+        self._reading = None
+        if not reading.cancelled() and (error := reading.exception()) is not None:
+            _log.warning("the zone could not be read: %s", error)

@@ -20,8 +20,8 @@ from cryptography.x509.oid import NameOID
 from device.simulator.given_ground import GivenGround
 from device.simulator.identities import make_devices, renew
 from device.simulator.scenario import Act
-from fleet.lake.reading import lake_keys
-from local.lake import read_whole_lake
+from fleet.lake.fold import fold
+from fleet.lake.reading import lake_keys, read_files
 from protocol.admission import ManifestEntry, Standing
 from protocol.bundle import CHAIN_FILE
 from protocol.device_id import DeviceId
@@ -33,6 +33,8 @@ MODEL = "fl100"
 AT_ONCE = 4
 MANIFEST_BATCH = 25
 """DynamoDB, BatchWriteItem."""
+ROW = ("device", "epoch", "sequence")
+"""What one row of a device is called for ever; its readings share it."""
 LOOK_SECONDS = 1.0
 SETTLE_SECONDS = 60.0
 """Without news from the lake's function, which stores some ten batches a second on a machine that is not busy: then
@@ -175,22 +177,26 @@ class DeskGround(GivenGround):
             time.sleep(LOOK_SECONDS)
 
     def _read(self) -> None:
-        """All that is there."""
-        self.stored.clear()
-        self.wrong.clear()
-        for s3, bucket in self._lakes():
-            folded = read_whole_lake(s3, bucket)
-            if folded.conflicts:
-                self.wrong.append(f"{folded.conflicts} readings of {bucket} came again and said something else")
-            self._count(folded.table, bucket)
+        """All that is there: in each lake in order, and in all together once.
 
-    def _count(self, table: pa.Table, bucket: str) -> None:
-        names = ("device", "epoch", "sequence", "device_time")
+        A batch whose cluster was lost before it could say that it stored it comes to the next cluster again.
+        """
+        self.wrong.clear()
+        lakes = {bucket: read_files(s3, bucket, lake_keys(s3, bucket)) for s3, bucket in self._lakes()}
+        for bucket, table in lakes.items():
+            self._check_order(fold(table).table, bucket)
+        folded = fold(pa.concat_tables(lakes.values()))
+        if folded.conflicts:
+            self.wrong.append(f"{folded.conflicts} readings came again and said something else")
+        rows = set(zip(*(folded.table.column(name).to_pylist() for name in ROW), strict=True))
+        # The desk is shared: other tests' devices have clocks and stories of their own.
+        self.stored = Counter((device, epoch) for device, epoch, _ in rows if device in self.certificates)
+
+    def _check_order(self, table: pa.Table, bucket: str) -> None:
+        names = (*ROW, "device_time")
         moments: dict[tuple[str, int], tuple[int, datetime]] = {}
         rows = set(zip(*(table.column(name).to_pylist() for name in names), strict=True))
-        # The desk is shared: other tests' devices have clocks and stories of their own.
         for device, epoch, sequence, moment in sorted(row for row in rows if row[0] in self.certificates):
-            self.stored[device, epoch] += 1
             before = moments.get((device, epoch))
             if before is not None and (before[0] == sequence or before[1] >= moment):
                 self.wrong.append(f"{bucket}: {device}, epoch {epoch}: row {sequence} is not after row {before[0]}")

@@ -1,6 +1,7 @@
 """The zone over DNS: asked with dnspython and dig, of the embedded Route 53's records."""
 
 import asyncio
+import queue
 import subprocess
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from local.cells import start_cells
 from local.dns_server import UDP_PAYLOAD_BYTES, DnsServer
-from local.hosted_zone import HostedZone, ZoneMissingError, parse_record_set, read_zone
+from local.hosted_zone import MAX_AGE_S, REFRESH_AGE_S, HostedZone, ZoneMissingError, parse_record_set, read_zone
 from local.network_process import start_network
 from local.zone import RecordSet, Zone, ZoneError
 from tests.local.running_desk import DATA_ENDPOINT, DOMAIN, HOME_REGION, OTHER_REGION, RunningDesk, cloud_client
@@ -259,26 +260,72 @@ def test_route_53_writes_the_wildcard_in_octal() -> None:
     assert parsed == RecordSet(f"*.gw.{DOMAIN}", "A", 60, ("192.0.2.1",))
 
 
-def test_a_reading_is_shared_while_it_is_fresh_and_a_failed_one_is_not_kept() -> None:
-    now = [0.0]
-    outcomes: list[Zone | Exception] = [Zone(DOMAIN, ()), ZoneMissingError("gone"), Zone(DOMAIN, ())]
+class Readings:
+    """A Route 53 whose readings the test ends, and a clock."""
 
-    def read() -> Zone:
-        outcome = outcomes.pop(0)
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.ended: queue.SimpleQueue[Zone | Exception] = queue.SimpleQueue()
+        self.begun = 0
+        self.hosted = HostedZone(self.read, clock=lambda: self.now)
+
+    def read(self) -> Zone:
+        self.begun += 1
+        outcome = self.ended.get(timeout=60)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
+    async def current(self, ended: Zone | Exception) -> Zone:
+        self.ended.put(ended)
+        return await self.hosted.current()
+
+
+def test_a_new_reading_is_shared_and_one_that_failed_is_told_and_not_kept() -> None:
     async def story() -> None:
-        hosted = HostedZone(read, clock=lambda: now[0], max_age_s=1.0)
-        first = await asyncio.gather(*(hosted.current() for _ in range(5)))
-        assert len(set(map(id, first))) == 1
-        now[0] = 1.0
-        assert await hosted.current() is first[0]
-        now[0] = 1.1
+        readings, zone, later = Readings(), Zone(DOMAIN, ()), Zone(DOMAIN, ())
+        readings.ended.put(zone)
+        assert {id(each) for each in await asyncio.gather(*(readings.hosted.current() for _ in range(5)))} == {id(zone)}
+        readings.now = REFRESH_AGE_S
+        assert await readings.hosted.current() is zone
+        readings.now = MAX_AGE_S + 0.1
         with pytest.raises(ZoneMissingError):
-            await hosted.current()
-        assert await hosted.current() is not first[0]
+            await readings.current(ZoneMissingError("gone"))
+        assert await readings.current(later) is later
+        assert readings.begun == 3
 
     asyncio.run(story())
-    assert outcomes == []
+
+
+def test_nobody_waits_for_a_slow_reading_while_the_last_is_good_enough() -> None:
+    async def story() -> None:
+        readings, zone, later = Readings(), Zone(DOMAIN, ()), Zone(DOMAIN, ())
+        await readings.current(zone)
+        for readings.now in (REFRESH_AGE_S + 0.1, MAX_AGE_S):
+            async with asyncio.timeout(60):
+                assert await readings.hosted.current() is zone
+        readings.now = 2 * MAX_AGE_S
+        overdue = asyncio.ensure_future(readings.hosted.current())
+        await asyncio.sleep(0)
+        assert not overdue.done(), "it waits for the reading that was begun"
+        readings.ended.put(zone)
+        readings.ended.put(later)
+        assert await overdue is later, "that one began too long ago"
+        assert readings.begun == 3
+
+    asyncio.run(story())
+
+
+def test_a_reading_that_fails_beside_a_good_one_is_begun_again() -> None:
+    async def story() -> None:
+        readings, zone, later = Readings(), Zone(DOMAIN, ()), Zone(DOMAIN, ())
+        await readings.current(zone)
+        readings.now = MAX_AGE_S
+        assert await readings.current(ZoneMissingError("gone")) is zone
+        while await readings.hosted.current() is zone:
+            if readings.begun == 3:
+                readings.ended.put(later)
+            await asyncio.sleep(0.01)
+        assert readings.begun == 3
+
+    asyncio.run(story())
