@@ -9,7 +9,18 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import agents, batches, buffering, ingesting, issuing, issuing_ledger, outages, planning, revoking
+from benchmarks import (
+    agents,
+    batches,
+    buffering,
+    ingesting,
+    issuing,
+    issuing_ledger,
+    ordering,
+    outages,
+    planning,
+    revoking,
+)
 from benchmarks.measure import Result
 
 REPORT = Path(__file__).resolve().parent.parent / "build" / "bench.json"
@@ -31,6 +42,6 @@ def report(results: Iterable[Result], path: Path, console: Console) -> None:
 
 if __name__ == "__main__":
     clock = time.perf_counter
-    benchmarks = (agents, batches, ingesting, buffering, issuing, issuing_ledger, outages, planning, revoking)
+    benchmarks = (agents, batches, ingesting, buffering, issuing, issuing_ledger, ordering, outages, planning, revoking)
     results = [result for benchmark in benchmarks for result in benchmark.results(clock)]
     report(results, REPORT, Console(width=120))

@@ -20,6 +20,7 @@ from benchmarks.batches import naive, reference_batch
 from benchmarks.broker_ground import ground_of
 from benchmarks.issuing import Limit, Work, authority_of, checked, parse_speed, request_of
 from benchmarks.measure import Result, compared, rate
+from benchmarks.ordering import Place, a_second, written
 from benchmarks.outages import POLICIES, looped, modelled
 from benchmarks.peers import counted_rate
 from benchmarks.planning import FEW, measure
@@ -124,6 +125,17 @@ def test_a_batch_that_is_measured_is_delivered_whole(tmp_path: Path, monkeypatch
     short = replace(line, requests=line.requests[:3])
     with pytest.raises(RuntimeError, match="3 identities are in the ledger, and others were asked for"):
         issuing_ledger.batch(short, tmp_path / "short", short.from_requests)
+
+
+def test_a_batch_of_the_command_is_measured_and_one_that_fails_is_not(tmp_path: Path) -> None:
+    place = Place.opened(tmp_path)
+    file = written(place, ["device"], iter([["device1"], ["device2"]]))
+    run = place.batch(file, model="fl50")
+    assert run.seconds > 0
+    assert 20 < run.peak_mib < 300, "an interpreter with the libraries takes more than the least"
+    with pytest.raises(RuntimeError, match=r"batch: .*no_such_model"):
+        place.batch(file, model="no_such_model")
+    assert a_second([0, 500_000, 1_000_000]) == 2.0
 
 
 @pytest.mark.judge
