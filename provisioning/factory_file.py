@@ -194,6 +194,11 @@ class FactoryFile(Frozen):
     refused_keys: tuple[KeyListFile, ...] = Field(default=(), strict=False)
     """Lists of keys that are never certified (`provisioning.refused_keys`)."""
 
+    @property
+    def signers(self) -> tuple[str, ...]:
+        """The authorities and the stations, in the file's order."""
+        return (*self.authorities, *self.stations)
+
     def signer(self, name: str) -> Authority | Station:
         """What stands of an authority or a station."""
         return self.stations[name] if name in self.stations else self.authorities[name]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 
-from provisioning.errors import RefusedError
+from provisioning.errors import LeaseError
 from provisioning.factory_file import Lease
 
 
@@ -11,12 +11,12 @@ def check_lease(station: str, lease: Lease, *, now: datetime) -> None:
     begins, ends = lease_period(lease)
     now = now.astimezone(UTC)
     if not begins <= now <= ends:
-        raise RefusedError(
+        raise LeaseError(
             f"station {station}: may sign from {lease.begins} to {lease.ends}, and it is {now:%Y-%m-%d %H:%M} UTC; "
             f"set its clock, or renew its lease"
         )
     if not is_open(lease, now.hour):
-        raise RefusedError(
+        raise LeaseError(
             f"station {station}: signs from {lease.from_hour} to {lease.to_hour} o'clock UTC, and it is "
             f"{now:%H:%M}; wait, or change the hours in the factory file"
         )
@@ -27,9 +27,9 @@ def left_of(lease: Lease, issued: int) -> int:
     return max(lease.certificates - issued, 0)
 
 
-def used_up(station: str, lease: Lease) -> RefusedError:
+def used_up(station: str, lease: Lease) -> LeaseError:
     """What is said to who asks for more than a lease gives."""
-    return RefusedError(
+    return LeaseError(
         f"station {station}: may sign {lease.certificates} certificates and has signed them; renew its lease (a new "
         f"name and a new key), or let another one sign"
     )

@@ -53,13 +53,17 @@ def checked_device(text: str) -> DeviceId:
         raise RefusedError(f"--device: {error}") from error
 
 
-def _check_authority(factory: FactoryFile, name: str, model: str) -> None:
-    signers = (*factory.authorities, *factory.stations)
-    if name not in signers:
-        known = ", ".join(signers)
+def check_signer(factory: FactoryFile, name: str) -> None:
+    """Refuse a name that no authority and no station of the factory has."""
+    if name not in factory.signers:
+        known = ", ".join(factory.signers)
         raise RefusedError(f"--authority: factory {factory.environment} has no authority {name!r}; it has {known}")
+
+
+def _check_authority(factory: FactoryFile, name: str, model: str) -> None:
+    check_signer(factory, name)
     if model not in factory.models_of(name):
-        able = [signer for signer in signers if model in factory.models_of(signer)]
+        able = [signer for signer in factory.signers if model in factory.models_of(signer)]
         raise RefusedError(
             f"--authority: no line of {name} makes model {model}; ask {' or '.join(able)}, or add the model to a line"
         )

@@ -38,7 +38,7 @@ from provisioning.refused_keys import RefusedKeys, read_refused_keys
 from provisioning.request import Request
 from provisioning.serials import serials_of
 from provisioning.signer import Signer
-from provisioning.stations.right import check_leased, check_not_withdrawn, leased, signing
+from provisioning.stations.right import check_leased, check_not_withdrawn, leased, left_now, signing
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
 from stacks.environment import GATEWAY_AUTHORITY, CaCertificate, Environment
 from stacks.load import AUTHORITIES, find_ca_certificates
@@ -157,6 +157,17 @@ class Station:
             root=above[0] if above else read_certificate(self.factory / ROOT_CERTIFICATE_FILE),
             now=self.clock(),
         )
+
+    def left(self, name: str) -> int | None:
+        """How many more the authority or station may sign; None for an authority, which has no lease.
+
+        `LeaseError` when it may sign nothing now.
+        """
+        with self._ledger() as ledger:
+            left = left_now(self.plan, name, ledger, now=self.clock())
+        if left == 0:
+            raise used_up(name, self.plan.stations[name].lease)
+        return left
 
     def issue(
         self,

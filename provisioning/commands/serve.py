@@ -19,6 +19,7 @@ from provisioning.commands.options import (
 from provisioning.commands.telling import errors_told
 from provisioning.durable import make_folder
 from provisioning.errors import StationError
+from provisioning.order import check_signer
 from provisioning.serve.access import TOKEN_FILE, station_token
 from provisioning.station import Station
 
@@ -32,6 +33,10 @@ def serve(
     stack: Stack,
     factory: Factory,
     port: Annotated[int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes any free one.")] = DEFAULT_PORT,
+    authority: Annotated[
+        list[str] | None,
+        typer.Option(help="Who signs here, once each. Default: everyone whose certificate is here."),
+    ] = None,
     authorities: Authorities = None,
     trust_anchors: TrustAnchors = None,
     profiles: Profiles = None,
@@ -55,14 +60,17 @@ def serve(
             clock=now,
             ask=prompts.ask,
         )
+        signers = tuple(authority or ())
+        for name in signers:
+            check_signer(station.plan, name)
         make_folder(factory, mode=0o700)
         token = station_token(factory)
-        for check in checks(station):
+        for check in checks(station, signers):
             typer.echo(f"{'ready' if check.is_ok else 'NOT READY'}: {check.name}: {check.detail}", err=True)
         prompts.end()
         with _listening(port) as listener:
             typer.echo(f"http://{LOOPBACK}:{listener.getsockname()[1]}  token: {factory / TOKEN_FILE}")
-            run(station, token, listener)
+            run(station, token, listener, signers=signers)
 
 
 class _Prompts:

@@ -1,5 +1,6 @@
 """`python -m provisioning station`: a station's key, its certificate, its lease, and its loss."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +15,12 @@ from provisioning.commands.telling import errors_told, tell, tell_rows
 from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import write_durably
 from provisioning.errors import RefusedError
-from provisioning.factory_file import FactoryFile
+from provisioning.factory_file import FactoryFile, Lease
 from provisioning.factory_file import Station as Profile
 from provisioning.file_signer import FileSigner
 from provisioning.key_file import make_or_read_authority_key
 from provisioning.kms_keys import kms_signer
+from provisioning.lease import is_open, lease_period, left_of
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.schema import LEDGER_FILE
 from provisioning.open_signer import key_label
@@ -30,7 +32,7 @@ from provisioning.serials import serials_of
 from provisioning.signer import Signer
 from provisioning.stations.certify import Desk, certify_station
 from provisioning.stations.request import check_request, make_request, station_name
-from provisioning.stations.right import check_not_withdrawn, issued_by
+from provisioning.stations.right import check_not_withdrawn, issued_by, leased_period
 from stacks.environment import AuthorityKey
 from stacks.load import AUTHORITIES, find_ca_certificates
 
@@ -141,12 +143,13 @@ def _row(plan: FactoryFile, name: str, folder: Path, factory: Path, used: int) -
         "line": station.line,
         "authority": plan.issuer_of(name),
         "lease": f"{station.lease.begins} to {station.lease.ends}",
+        "hours": f"{station.lease.from_hour} to {station.lease.to_hour} UTC",
         "used": f"{used} of {station.lease.certificates}",
-        "standing": _standing(plan, name, folder, factory),
+        "standing": _standing(plan, name, folder, factory, used),
     }
 
 
-def _standing(plan: FactoryFile, name: str, folder: Path, factory: Path) -> str:
+def _standing(plan: FactoryFile, name: str, folder: Path, factory: Path, used: int) -> str:
     certificate = read_certificate(folder / f"{name}.pem")
     if certificate is None:
         return "not certified yet"
@@ -158,10 +161,20 @@ def _standing(plan: FactoryFile, name: str, folder: Path, factory: Path) -> str:
     if issuer is None or not is_issued_by(certificate, issuer):
         return "its certificate is of another authority"
     lease = plan.stations[name].lease
-    today = now().date()
-    if today < lease.begins:
+    if leased_period(certificate) != lease_period(lease):
+        return "its certificate names another lease than the factory file"
+    return _right(lease, used, now())
+
+
+def _right(lease: Lease, used: int, moment: datetime) -> str:
+    begins, ends = lease_period(lease)
+    if moment < begins:
         return "certified, its lease is to come"
-    return "its lease is over" if today > lease.ends else "may sign"
+    if moment > ends:
+        return "its lease is over"
+    if left_of(lease, used) == 0:
+        return "its lease is used up"
+    return "may sign" if is_open(lease, moment.hour) else "may sign in its hours, which these are not"
 
 
 def _station(plan: FactoryFile, name: str) -> Profile:

@@ -1,7 +1,7 @@
 """The station's API over HTTP: one call a device, the same however often it comes, durable before it is answered."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -44,8 +44,13 @@ class _ProblemError(Exception):
         self.problem = problem
 
 
-def station_api(station: Station, token: str, *, monotonic: Callable[[], float] = time.monotonic) -> Guard:
-    """The application, behind its guard. Requests run in threads of their own; each opens the ledger for itself."""
+def station_api(
+    station: Station, token: str, *, signers: Sequence[str] = (), monotonic: Callable[[], float] = time.monotonic
+) -> Guard:
+    """The application, behind its guard. Requests run in threads of their own; each opens the ledger for itself.
+
+    `signers`: who must be able to sign for this station to be ready, as `serve.readiness` has it.
+    """
     metrics = Metrics()
     application = FastAPI(
         title="Flotilla station",
@@ -60,7 +65,7 @@ def station_api(station: Station, token: str, *, monotonic: Callable[[], float] 
         },
     )
     _identities(application, station, metrics, monotonic)
-    _watching(application, station, metrics)
+    _watching(application, station, signers, metrics)
     application.add_exception_handler(_ProblemError, lambda _request, error: _answer(error.problem))
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(HTTPException, _elsewhere)
@@ -117,7 +122,7 @@ def _identities(application: FastAPI, station: Station, metrics: Metrics, monoto
         return Ended(device=device, is_new=is_new)
 
 
-def _watching(application: FastAPI, station: Station, metrics: Metrics) -> None:
+def _watching(application: FastAPI, station: Station, signers: Sequence[str], metrics: Metrics) -> None:
     @application.get("/health", summary="Whether the process lives", openapi_extra={"security": []})
     def health() -> Health:
         """Needs no token."""
@@ -129,8 +134,8 @@ def _watching(application: FastAPI, station: Station, metrics: Metrics) -> None:
         summary="Whether this station can issue now",
     )
     def ready(response: Response) -> Readiness:
-        """Disk, ledger, clock, and every authority's signer."""
-        found = checks(station)
+        """Disk, ledger, clock, and everyone who signs here: key, certificate, lease."""
+        found = checks(station, signers)
         is_ready = all(check.is_ok for check in found)
         metrics.ready.set(is_ready)
         if not is_ready:

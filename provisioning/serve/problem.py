@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from provisioning.errors import CloudError, ConflictError, RefusedError
+from provisioning.errors import CloudError, ConflictError, LeaseError, RefusedError
 from stacks.environment import Frozen
 
 PROBLEM_TYPE = "application/problem+json"
@@ -40,6 +40,8 @@ class Problem(Frozen):
         match error:
             case ConflictError():
                 kind, status, who = "conflict", HTTPStatus.CONFLICT, Who.LINE
+            case LeaseError():
+                return cls.unready(error, device=device)
             case RefusedError():
                 kind, status, who = "refused", HTTPStatus.UNPROCESSABLE_ENTITY, Who.LINE
             case CloudError():
@@ -49,10 +51,11 @@ class Problem(Frozen):
         return cls.plain(status, str(error), kind=kind, who=who, device=device)
 
     @classmethod
-    def unready(cls, error: Exception, *, device: str) -> Self:
+    def unready(cls, error: Exception, *, device: str | None) -> Self:
         """An authority that cannot sign now, whatever keeps it: never the caller's fault."""
-        who = Who.OPERATOR if isinstance(error, CloudError | RefusedError) else Who.STATION
-        detail = f"device {device}: nothing was issued, ask again once this is mended: {error}"
+        whose = f"device {device}: " if device else ""
+        detail = f"{whose}nothing was issued, ask again once this is mended: {error}"
+        who = who_mends(error)
         return cls.plain(HTTPStatus.SERVICE_UNAVAILABLE, detail, kind="signer", who=who, device=device)
 
     @classmethod
@@ -63,3 +66,8 @@ class Problem(Frozen):
         return cls(
             type=f"/problems/{kind}", title=status.phrase, status=int(status), detail=detail, who=who, device=device
         )
+
+
+def who_mends(error: Exception) -> Who:
+    """Who must act before an authority can sign again: whoever runs it, unless this machine is in the way."""
+    return Who.OPERATOR if isinstance(error, CloudError | RefusedError) else Who.STATION

@@ -2,17 +2,17 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from pydantic import Field
 
-from provisioning.errors import CloudError, ProvisioningError, StationError
+from provisioning.errors import ProvisioningError, StationError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.times import from_microseconds
-from provisioning.serve.problem import Who
+from provisioning.serve.problem import Who, who_mends
 from provisioning.station import Station
-from stacks.environment import GATEWAY_AUTHORITY, Frozen
+from stacks.environment import Frozen
 
 MIN_FREE_BYTES = 256 * 1024 * 1024
 """An identity takes about 3 kB of ledger: a shift at one device a second and its log fit several times."""
@@ -29,24 +29,24 @@ class Check(Frozen):
     who: Who | None = Field(default=None, description="Who must act; null where all is well.")
 
 
-def checks(station: Station, *, free_bytes: Callable[[str], int] | None = None) -> tuple[Check, ...]:
-    """Disk, ledger, clock, and every authority that this station has a certificate of."""
+def checks(
+    station: Station, signers: Sequence[str] = (), *, free_bytes: Callable[[str], int] | None = None
+) -> tuple[Check, ...]:
+    """Disk, ledger, clock, and who signs here: `signers`, else everyone whose certificate is here."""
     free = free_bytes or (lambda folder: shutil.disk_usage(folder).free)
     return (
         _check("disk", lambda: _disk(station, free)),
         _check("ledger", lambda: _ledger(station)),
         _check("clock", lambda: _clock(station)),
-        *_authorities(station),
+        *_authorities(station, signers),
     )
 
 
 def _check(name: str, ask: Callable[[], str]) -> Check:
     try:
         return Check(name=name, is_ok=True, detail=ask())
-    except CloudError as error:
-        return Check(name=name, is_ok=False, detail=str(error), who=Who.OPERATOR)
     except (ProvisioningError, OSError) as error:
-        return Check(name=name, is_ok=False, detail=str(error), who=Who.STATION)
+        return Check(name=name, is_ok=False, detail=str(error), who=who_mends(error))
 
 
 def _disk(station: Station, free_bytes: Callable[[str], int]) -> str:
@@ -87,13 +87,15 @@ def _latest(ledger: Ledger) -> datetime | None:
     return None if at is None else from_microseconds(at)
 
 
-def _authorities(station: Station) -> Iterator[Check]:
+def _authorities(station: Station, signers: Sequence[str]) -> Iterator[Check]:
     """Those that could sign here. An authority without a certificate is another factory's, or still to come."""
-    for name in station.certificates:
-        if name != GATEWAY_AUTHORITY:
+    for name in signers or station.certificates:
+        if name in station.plan.signers:
             yield _check(f"authority {name}", lambda name=name: _ready(station, name))  # type: ignore[misc]  # mypy does not infer a lambda with a default
 
 
 def _ready(station: Station, name: str) -> str:
-    authority = station.authority(name)
-    return f"signs, until {authority.certificate.not_valid_after_utc:%Y-%m-%d}"
+    authority, left = station.authority(name), station.left(name)
+    if left is None:
+        return f"signs, until {authority.certificate.not_valid_after_utc:%Y-%m-%d}"
+    return f"signs, until {station.plan.stations[name].lease.ends}, and {left:,} more"

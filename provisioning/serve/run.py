@@ -2,7 +2,7 @@
 
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -31,10 +31,10 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
 
-def run(station: Station, token: str, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM."""
+def run(station: Station, token: str, listener: socket.socket, *, signers: Sequence[str] = ()) -> None:
+    """Serve until SIGINT or SIGTERM; `signers` as in `station_api`."""
     config = uvicorn.Config(
-        station_api(station, token),
+        station_api(station, token, signers=signers),
         log_level="warning",
         timeout_graceful_shutdown=STOP_SECONDS,
         limit_concurrency=MAX_CONNECTIONS,

@@ -27,7 +27,7 @@ def signing(
 ) -> Iterator[None]:
     """The right of `signer`, an authority or a station, to sign `wanted` more, held while they are reserved.
 
-    `RefusedError` says why there is none, or not so many.
+    `LeaseError` says why there is none, or not so many.
     """
     with leased(plan, signer, ledger, factory, now=now) as left:
         if left is not None and left < wanted:
@@ -39,19 +39,26 @@ def signing(
 def leased(plan: FactoryFile, signer: str, ledger: Ledger, factory: Path, *, now: datetime) -> Iterator[int | None]:
     """How many more `signer` may sign, held while they are reserved; None for an authority, which has no lease.
 
-    `RefusedError` outside the lease's days and hours.
+    `LeaseError` outside the lease's days and hours.
     """
-    station = plan.stations.get(signer)
-    if station is None:
+    if signer not in plan.stations:
         yield None
         return
     descriptor = os.open(factory / f"{signer}.lock", os.O_RDWR | os.O_CREAT, PUBLIC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        check_lease(signer, station.lease, now=now)
-        yield left_of(station.lease, issued_by(ledger, signer))
+        yield left_now(plan, signer, ledger, now=now)
     finally:
         os.close(descriptor)
+
+
+def left_now(plan: FactoryFile, signer: str, ledger: Ledger, *, now: datetime) -> int | None:
+    """`leased`, for who only asks: nothing is held, so another may be first."""
+    station = plan.stations.get(signer)
+    if station is None:
+        return None
+    check_lease(signer, station.lease, now=now)
+    return left_of(station.lease, issued_by(ledger, signer))
 
 
 def issued_by(ledger: Ledger, signer: str) -> int:

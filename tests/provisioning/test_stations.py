@@ -28,6 +28,9 @@ from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Intent, Reason
 from provisioning.read_factory import parse_factory
 from provisioning.refused_keys import RefusedKeys
+from provisioning.serve.application import station_api
+from provisioning.serve.problem import Who
+from provisioning.serve.readiness import Check, checks
 from provisioning.station import Station
 from provisioning.stations.request import check_request, make_request, station_name
 from provisioning.stations.right import issued_by, signing
@@ -38,6 +41,8 @@ from tests.provisioning import batches, weak
 from tests.provisioning.connected import Connected
 from tests.provisioning.factory import Factory, Finished, provisioning
 from tests.provisioning.requests import csr, name, p256
+from tests.provisioning.serve.station_here import TOKEN, answer_of
+from tests.provisioning.serve.station_server import Answered
 from tests.provisioning.stack_files import with_authorities
 from tests.provisioning.token import SoftToken
 
@@ -177,6 +182,7 @@ def test_a_station_makes_its_key_in_its_hsm_and_signs_without_any_other_key(read
             "line": "bench-s",
             "authority": "line-s",
             "lease": f"{TODAY} to {TODAY + timedelta(days=90)}",
+            "hours": "0 to 24 UTC",
             "used": "1 of 3",
             "standing": "may sign",
         }
@@ -292,6 +298,39 @@ def test_a_station_signs_no_more_than_its_lease_says_and_gives_again_what_it_gav
     assert "station bench-s-1: may sign 3 certificates and has signed them; renew its lease" in refused.err
     assert "device3" not in ready.call("ledger", "list").out
     assert ready.issue("device0").code == 0, "the same order again is not another certificate"
+    assert ready.show().json["stations"][0]["standing"] == "its lease is used up"
+
+
+def told_of(bench: Bench, now: datetime, device: str = "device3") -> tuple[list[Check], Answered]:
+    """Whether the station is ready to sign for its line, and what its API answers to a new device."""
+    station = Station.open(
+        stack="dev",
+        factory=bench.station,
+        authorities=bench.authorities,
+        profiles=bench.file,
+        clock=lambda: now,
+    )
+    signers = ("bench-s-1",)
+    not_ready = [check for check in checks(station, signers) if not check.is_ok]
+    wanted = {"device": device, "model": "fl100", "authority": "bench-s-1", "csr": csr(p256()).decode()}
+    return not_ready, answer_of(station_api(station, TOKEN, signers=signers), "POST", "/v1/identities", wanted)
+
+
+def test_a_station_whose_lease_gives_nothing_says_so_before_it_is_asked_and_nobody_blames_the_line(
+    ready: Bench,
+) -> None:
+    now = datetime.now(UTC)
+    assert told_of(ready, now, "device0")[0] == []
+    for number in range(1, 3):
+        assert ready.issue(f"device{number}").code == 0
+    after = now + timedelta(days=91)
+    for moment, reason in ((now, "may sign 3 certificates and has signed them"), (after, "may sign from")):
+        not_ready, answered = told_of(ready, moment)
+        assert [(check.name, check.who) for check in not_ready] == [("authority bench-s-1", Who.OPERATOR)]
+        assert reason in not_ready[0].detail
+        assert (answered.status, answered.json["type"], answered.json["who"]) == (503, "/problems/signer", "operator")
+        assert answered.json["detail"].startswith("device device3: nothing was issued, ask again once this is mended: ")
+        assert reason in answered.json["detail"], "the lease is named, so that it can be renewed"
 
 
 @pytest.mark.parametrize(
