@@ -22,13 +22,14 @@ from provisioning.commands.progress import counted
 from provisioning.commands.telling import FAILED, RowTeller, errors_told, tell_error
 from provisioning.errors import CloudError
 from provisioning.ledger.ledger import Ledger
+from provisioning.reconcile.compare import Trust
 from provisioning.reconcile.finding import Finding
 from provisioning.reconcile.reconcile import Comparison, Mender, compared, findings
 from provisioning.registry.calls import Calls
 from provisioning.registry.eager import plan_registration
 from provisioning.registry.enrol import PolicyBy
 from provisioning.registry.quotas import quotas
-from provisioning.signed_entry import key_id, read_station_keys, station_voucher
+from provisioning.signed_entry import read_station_keys, station_voucher
 from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
 
 MENDED = "mended"
@@ -63,7 +64,8 @@ def reconcile(
         folder = authorities or AUTHORITIES / stack
         certificates = find_ca_certificates(environment, folder, today=now().date())
         voucher = station_voucher(factory)
-        trusted = {key_id(voucher.signer.public_key()): voucher.signer.public_key(), **read_station_keys(trust or ())}
+        keys = {voucher.key_id: voucher.signer.public_key(), **read_station_keys(trust or ())}
+        trusted = Trust(keys=keys, ours=voucher.key_id)
         cloud = Cloud.from_environment()
         errors: list[CloudError] = []
         left = 0
@@ -75,7 +77,7 @@ def reconcile(
             pems = {name: each.pem for name, each in certificates.items()}
             for registration in plan_registration(ledger, known, pems, by=policy_by):
                 mender = Mender(
-                    comparison=Comparison(cluster=registration.cluster, outputs=known, trusted=trusted, is_deep=deep),
+                    comparison=Comparison(cluster=registration.cluster, outputs=known, trust=trusted, is_deep=deep),
                     ledger=ledger,
                     cloud=cloud,
                     calls=Calls(cloud.iot_once(registration.outputs.region), rates),

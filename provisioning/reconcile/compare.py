@@ -46,13 +46,21 @@ class There:
     """None where nobody looked."""
 
 
-def differences(
-    fingerprint: str, here: Here | None, there: There, trusted: Mapping[str, PublicKey]
-) -> Iterator[Finding]:
-    """Every difference, the manifest's first. `trusted`: keys of stations, ours among them."""
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Whose signatures on manifest entries count."""
+
+    keys: Mapping[str, PublicKey]
+    """Of stations, by id; ours among them."""
+    ours: str
+    """Id of the key of the station whose ledger is compared: what it told, this ledger must hold."""
+
+
+def differences(fingerprint: str, here: Here | None, there: There, trust: Trust) -> Iterator[Finding]:
+    """Every difference, the manifest's first."""
     row, is_readable = _read(there.item)
     if here is None:
-        yield from _unknown(fingerprint, row, there, trusted, is_readable=is_readable)
+        yield from _unknown(fingerprint, row, there, trust, is_readable=is_readable)
         return
     device = here.entry.device
 
@@ -65,7 +73,7 @@ def differences(
         if here.is_told:
             yield found(Kind.ROW_MISSING)
     else:
-        yield from (found(kind, detail) for kind, detail in _rows(here.entry, row, trusted))
+        yield from (found(kind, detail) for kind, detail in _rows(here.entry, row, trust))
     yield from (found(kind, detail) for kind, detail in _registration(here, there))
 
 
@@ -82,12 +90,15 @@ def _unknown(
     fingerprint: str,
     row: SignedEntry | None,
     there: There,
-    trusted: Mapping[str, PublicKey],
+    trust: Trust,
     *,
     is_readable: bool,
 ) -> Iterator[Finding]:
-    """Nothing here: another station's, or nobody's."""
-    if row is not None and row.is_vouched_for(trusted):
+    """Nothing here: another station's, one that this ledger lost, or nobody's."""
+    if row is not None and row.is_vouched_for(trust.keys):
+        # A revoked one of ours may be what `revocation apply` took back for a station that was lost.
+        if row.signed_by == trust.ours and row.entry.standing is Standing.GOOD:
+            yield Finding(kind=Kind.ROW_LOST_HERE, device=row.entry.device, fingerprint=fingerprint)
         return
     device = row.entry.device if row is not None else (there.item or {}).get("device", "")
     if not is_readable:
@@ -99,14 +110,14 @@ def _unknown(
         yield Finding(kind=kind, device=device, fingerprint=fingerprint, detail=there.status)
 
 
-def _rows(wanted: ManifestEntry, row: SignedEntry, trusted: Mapping[str, PublicKey]) -> Iterator[tuple[Kind, str]]:
+def _rows(wanted: ManifestEntry, row: SignedEntry, trust: Trust) -> Iterator[tuple[Kind, str]]:
     said, ours = row.entry.to_item(), wanted.to_item()
     wrong = {name for name in said.keys() | ours.keys() if said.get(name) != ours.get(name)}
     if wrong - {"standing"}:
         yield Kind.ROW_DIFFERS, ", ".join(f"{name} {said.get(name, 'absent')!r}" for name in sorted(wrong))
     elif wrong:
         yield (Kind.ROW_NOT_REVOKED if wanted.standing is Standing.REVOKED else Kind.ROW_REVOKED_THERE), ""
-    elif not row.is_vouched_for(trusted):
+    elif not row.is_vouched_for(trust.keys):
         yield Kind.ROW_NOT_SIGNED, "no signature" if not row.signature else f"by {row.signed_by[:16] or 'nobody'}"
 
 

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ROW_DIFFERS = "the manifest says something else"
     ROW_UNREADABLE = "no manifest entry"
     ROW_UNKNOWN = "in the manifest, in no ledger we know"
+    ROW_LOST_HERE = "told by this station, and not in its ledger"
     CERTIFICATE_STANDS = "ended here, registered there"
     CERTIFICATE_MISSING = "noted as registered, unknown there"
     CERTIFICATE_PENDING = "came, and was not admitted"
@@ -53,6 +54,11 @@ MEANINGS: dict[Kind, Meaning] = {
     Kind.ROW_DIFFERS: Meaning("operator", "compare the item with `ledger show`; revoke the device if nobody knows why"),
     Kind.ROW_UNREADABLE: Meaning("operator", "look at the item; delete it, then run sync"),
     Kind.ROW_UNKNOWN: Meaning("operator", "find out who wrote it: --trust another station's key, or delete it"),
+    Kind.ROW_LOST_HERE: Meaning(
+        "station",
+        "is this an old copy of the ledger? Issue nothing before the newest one is back; what no copy has: the report "
+        "of its batch names it, and it is issued again once its item is deleted and its certificate revoked",
+    ),
     Kind.CERTIFICATE_STANDS: Meaning("station", "--repair revokes it and takes policy and thing away", Repair.WITHDRAW),
     Kind.CERTIFICATE_MISSING: Meaning("station", "--repair registers it again", Repair.ENROL),
     Kind.CERTIFICATE_PENDING: Meaning("operator", "the registrar's log says why; the device comes again by itself"),

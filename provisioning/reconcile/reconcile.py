@@ -1,6 +1,6 @@
 """Compare one cluster, and mend what is ours: the plan is the list of findings, and nothing else is touched."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from provisioning.algorithm import PublicKey
 from provisioning.cloud import Cloud, asking
 from provisioning.errors import CloudError
 from provisioning.ledger.identities import all_identities, identity_with
@@ -17,7 +16,7 @@ from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
 from provisioning.ledger.uploads import remember
 from provisioning.manifest import Manifest, Upload
-from provisioning.reconcile.compare import differences
+from provisioning.reconcile.compare import Trust, differences
 from provisioning.reconcile.finding import Finding, Kind, Repair
 from provisioning.reconcile.read_cloud import read_cloud
 from provisioning.reconcile.spool import Spool
@@ -36,8 +35,8 @@ class Comparison:
 
     cluster: str
     outputs: Outputs
-    trusted: Mapping[str, PublicKey]
-    """Keys of stations, ours among them."""
+    trust: Trust
+    """Which stations' entries are believed."""
     is_deep: bool
     """Whether every registered certificate is asked for its thing, ten a second."""
 
@@ -73,7 +72,7 @@ def findings(
 ) -> Iterator[Finding]:
     """Every difference, in the ledger's order; `advance` is told of each certificate that was compared."""
     for fingerprint, here, there in spool.pairs():
-        yield from differences(fingerprint, here, there, comparison.trusted)
+        yield from differences(fingerprint, here, there, comparison.trust)
         advance(1)
     for device in spool.lonely_things():
         yield Finding(kind=Kind.THING_UNKNOWN, device=device, fingerprint="")

@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from protocol.admission import ManifestEntry, Standing
 from protocol.device_id import DeviceId
 from provisioning.file_signer import FileSigner
-from provisioning.reconcile.compare import Here, There, ThingThere, differences
+from provisioning.reconcile.compare import Here, There, ThingThere, Trust, differences
 from provisioning.reconcile.finding import MEANINGS, Kind, Repair
 from provisioning.signed_entry import SignedEntry, Voucher
 
-OURS, STRANGER = (Voucher(FileSigner(ec.generate_private_key(ec.SECP256R1()))) for _ in range(2))
-TRUSTED = {OURS.key_id: OURS.signer.public_key()}
+OURS, ANOTHERS, STRANGER = (Voucher(FileSigner(ec.generate_private_key(ec.SECP256R1()))) for _ in range(3))
+TRUST = Trust(keys={each.key_id: each.signer.public_key() for each in (OURS, ANOTHERS)}, ours=OURS.key_id)
 GOOD = ManifestEntry(
     fingerprint="ab" * 32,
     device=DeviceId("device1"),
@@ -34,7 +34,7 @@ IN = replace(LISTED, status="ACTIVE", thing=THING, has_policy=True)
 
 
 def found(here: Here | None, there: There) -> list[Kind]:
-    return [finding.kind for finding in differences("ab" * 32, here, there, TRUSTED)]
+    return [finding.kind for finding in differences("ab" * 32, here, there, TRUST)]
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,14 @@ def found(here: Here | None, there: There) -> list[Kind]:
         (GONE, replace(LISTED, item=OURS.vouch(ENDED).to_item())),
         (GONE, replace(LISTED, item=OURS.vouch(ENDED).to_item(), status="REVOKED")),
         (Here(entry=GOOD, is_told=False, is_noted=False), replace(LISTED, item=None)),
-        (None, LISTED),
-        (None, IN),
+        (None, replace(LISTED, item=ANOTHERS.vouch(GOOD).to_item())),
+        (None, replace(IN, item=ANOTHERS.vouch(GOOD).to_item())),
+        (None, replace(LISTED, item=OURS.vouch(ENDED).to_item(), status="REVOKED")),
     ],
-    ids=["listed", "in", "attached", "ended", "ended, was in", "signed, not delivered", "another's", "another's, in"],
+    ids=[
+        *("listed", "in", "attached", "ended", "ended, was in", "signed, not delivered"),
+        *("another's", "another's, in", "taken back for a lost station"),
+    ],
 )
 def test_what_is_as_it_should_be_is_no_difference(here: Here | None, there: There) -> None:
     assert found(here, there) == []
@@ -73,6 +77,8 @@ DIFFERENCES: list[tuple[Kind, Here | None, There]] = [
     (Kind.ROW_UNREADABLE, None, replace(LISTED, item={"fingerprint": "x"})),
     (Kind.ROW_UNKNOWN, None, replace(LISTED, item=STRANGER.vouch(GOOD).to_item())),
     (Kind.ROW_UNKNOWN, None, replace(LISTED, item=GOOD.to_item())),
+    (Kind.ROW_LOST_HERE, None, LISTED),
+    (Kind.ROW_LOST_HERE, None, IN),
     (Kind.CERTIFICATE_STANDS, GONE, replace(IN, item=OURS.vouch(ENDED).to_item())),
     (Kind.CERTIFICATE_MISSING, replace(HERE, is_noted=True), LISTED),
     (Kind.CERTIFICATE_PENDING, HERE, replace(LISTED, status="PENDING_ACTIVATION")),
@@ -108,4 +114,4 @@ def test_nothing_is_ever_mended_that_would_let_more_in_than_the_ledger_does() ->
 def test_a_signature_holds_for_every_field(field: str) -> None:
     item: dict[str, Any] = {**OURS.vouch(GOOD).to_item()}
     item[field] = {"standing": "revoked", "not_after": "2042-01-01T00:00:00+00:00"}.get(field, "other")
-    assert not SignedEntry.from_item(item).is_vouched_for(TRUSTED)
+    assert not SignedEntry.from_item(item).is_vouched_for(TRUST.keys)

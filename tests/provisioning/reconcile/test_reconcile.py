@@ -108,6 +108,8 @@ def test_a_batch_registered_ahead_has_none_either_and_vandalism_is_found_and_men
 
 
 def test_what_nobody_issued_is_shown_to_the_operator_and_left_alone(connected: Connected) -> None:
+    (lost,) = issue_many(connected.factory, 1, "lost")
+    assert connected.sync().code == 0
     other = issue_many(connected.factory, 2, "stranger")
     eu1 = connected.desk.outputs.clusters["eu1"]
     iot, table = connected.client("iot", eu1.region), connected.client("dynamodb", eu1.region)
@@ -121,6 +123,7 @@ def test_what_nobody_issued_is_shown_to_the_operator_and_left_alone(connected: C
     assert mine
     rows = reconcile(connected, "--repair").json["differences"]
     told = {(row["fingerprint"], row["difference"], row["acts"], row["repair"]) for row in rows}
+    assert (lost.fingerprint, "told by this station, and not in its ledger", "station", "left alone") in told
     assert (other[0].fingerprint, "in the manifest, in no ledger we know", "operator", "left alone") in told
     assert (other[1].fingerprint, "registered, in no ledger we know", "operator", "left alone") in told
     assert iot.describe_certificate(certificateId=other[1].fingerprint)["certificateDescription"]["status"] == "ACTIVE"
