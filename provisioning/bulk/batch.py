@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -67,9 +67,10 @@ class Batch:
             **({} if self.key_passphrase is None else {"keys": "encrypted"}),
         }
 
-    def is_reported(self, report: Mapping[str, Any]) -> bool:
-        """Whether a report is this batch's, and not that of another file or other options."""
-        return {name: report[name] for name in (*self.claim, "keys") if name in report} == self.claim
+    def report(self) -> dict[str, Any] | None:
+        """Its report, if it is done; that of another file or of other options is none."""
+        found = self.folder.report() or {}
+        return found if {name: found[name] for name in (*self.claim, "keys") if name in found} == self.claim else None
 
     def line(self, station: Station) -> Line:
         """The batch at a station."""
@@ -106,8 +107,7 @@ def check_batch(
 def issue_batch(
     batch: Batch, station: Station, opener: Callable[[], Station], *, jobs: int, progress: Progress
 ) -> Done:
-    """Every row issued and delivered, or among the failed."""
-    batch.folder.claim(batch.claim)
+    """Every row issued and delivered, or among the failed; in a folder that is `held`."""
     if batch.key_passphrase is not None:
         batch.folder.check_passphrase(batch.key_passphrase)
     parts = batch.table.parts
@@ -181,6 +181,7 @@ def _check(part: Part) -> list[Problem]:
 def _issue(part: Part) -> Done:
     line: Line = _HERE["line"]
     if "ledger" not in _HERE:
+        _HERE["open"].enter_context(line.folder.shared())
         opened = Ledger.open(line.station.factory, line.station.environment.name, create=True)
         _HERE["ledger"] = _HERE["open"].enter_context(opened)
     return line.issue(part, _HERE["ledger"])

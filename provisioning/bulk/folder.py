@@ -2,7 +2,7 @@
 
 | name | what it is |
 |---|---|
-| `batch.json` | what this folder is of, so that nothing else is ever mixed in |
+| `batch.json` | what this folder is of, so that nothing else is ever mixed in; whoever works here holds a lock on it |
 | `parts/` | while it runs: per part, its keys, its rows that failed, its certificates |
 | `certificates.csv` | one row a device: its certificate as the Base64 of its DER |
 | `keys.csv` | mode 0600: one row a device whose key was made here, PKCS#8 as the Base64 of its DER |
@@ -13,10 +13,11 @@
 | `report.json.sig`, `station.pub.pem` | the station's signature over exactly that file, and its key |
 """
 
+import fcntl
 import json
 import shutil
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,41 @@ class Folder:
 
     path: Path
 
-    def claim(self, of: Mapping[str, Any]) -> None:
-        """Make it this batch's, durably; `RefusedError` when it is another's."""
+    @contextmanager
+    def held(self, of: Mapping[str, Any]) -> Iterator[None]:
+        """Make it this batch's, durably, and hold it: two runs at once would each replace the other's keys.
+
+        `RefusedError` when it is another batch's; `StationError` while another run, or a process of one, works in it.
+        A killed process holds nothing.
+        """
+        self._claim(of)
+        with self._locked(fcntl.LOCK_EX, fcntl.LOCK_SH):
+            make_folder(self.path / _PARTS, mode=0o700)
+            yield
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold it in a process that `held` it has started: one that outlives its killed parent keeps the next run out.
+
+        `StationError` when that next run was first.
+        """
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _locked(self, *kinds: int) -> Iterator[None]:
+        """The last of `kinds` of lock, for whoever could have all of them, one after another, without waiting."""
+        with (self.path / _BATCH).open("r+b") as lock:
+            try:
+                for kind in kinds:
+                    fcntl.flock(lock, kind | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StationError(
+                    f"{self.path}: this batch is running already; wait until that has ended, then run this again"
+                ) from error
+            yield
+
+    def _claim(self, of: Mapping[str, Any]) -> None:
         make_folder(self.path)
         document = json.dumps(of, indent=2).encode() + b"\n"
         create_durably(self.path / _BATCH, document, mode=0o644)
@@ -58,7 +92,6 @@ class Folder:
                 f"{self.path}: belongs to another batch, of {found.get('file')} with "
                 f"{found.get('rows')} rows; give this file, or these options, a folder of their own"
             )
-        make_folder(self.path / _PARTS, mode=0o700)
 
     def check_passphrase(self, passphrase: bytes) -> None:
         """Refuse another passphrase than the one this batch began with: its keys would open with two.

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -109,19 +110,7 @@ def batch(
             return
         if encrypt_keys:
             wanted = replace(wanted, key_passphrase=_passphrase(is_new=not out.exists()))
-        report = wanted.folder.report()
-        if report is None or not wanted.is_reported(report):
-            for name in wanted.signers:
-                station.authority(name)  # one that cannot sign is told before anything is made
-            signer = station_signer(factory)
-            try:
-                with counted("issuing", table.rows) as progress:
-                    done = issue_batch(wanted, station, opener, jobs=jobs, progress=progress)
-            except KeyboardInterrupt as error:
-                raise StationError("stopped; what is issued stands, and the same command goes on from there") from error
-            report = finish(wanted, station, signer, done, begun=begun)
-        else:
-            wanted.folder.forget_parts()
+        report = _run(wanted, station, opener, jobs=jobs, begun=begun)
     tell({**{name: value for name, value in report.items() if name != "files"}, "out": str(out)}, as_json=as_json)
     if report["failed"]:
         said = (
@@ -129,6 +118,24 @@ def batch(
         )
         tell_error(RefusedError(said))
         raise typer.Exit(REFUSED)
+
+
+def _run(wanted: Batch, station: Station, opener: _Opener, *, jobs: int, begun: datetime) -> dict[str, Any]:
+    """The report of the batch, issued unless it is already."""
+    if wanted.report() is None:
+        for name in wanted.signers:
+            station.authority(name)  # one that cannot sign is told before anything is made
+    with wanted.folder.held(wanted.claim):
+        if (report := wanted.report()) is not None:
+            wanted.folder.forget_parts()
+            return report
+        signer = station_signer(station.factory)
+        try:
+            with counted("issuing", wanted.table.rows) as progress:
+                done = issue_batch(wanted, station, opener, jobs=jobs, progress=progress)
+        except KeyboardInterrupt as error:
+            raise StationError("stopped; what is issued stands, and the same command goes on from there") from error
+        return finish(wanted, station, signer, done, begun=begun)
 
 
 def _passphrase(*, is_new: bool) -> bytes:

@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from protocol.bundle import read_bundle
 from provisioning.bulk import batch as bulk_batch
 from provisioning.bulk import table
+from provisioning.bulk.folder import Folder
 from provisioning.bulk.table import scan
 from provisioning.commands import batch as batch_command
 from provisioning.errors import RefusedError, StationError
+from provisioning.ledger.ledger import Ledger
 from provisioning.passphrase import KEYS_PASSPHRASE_VARIABLE
 from tests.provisioning.batches import arguments, batch, certificate, devices, read, request, write
 from tests.provisioning.factory import ROOT, Factory, Finished, provisioning
@@ -327,6 +329,41 @@ def test_a_batch_killed_in_the_middle_goes_on_and_each_device_has_one_identity(f
         key = load_der_private_key(base64.b64decode(keys[row["device"]]), None)
         assert key.public_key() == certificate(row).public_key()
     assert audited(factory)["identities"] == ROWS, "one identity a device, none left half done"
+
+
+def test_a_second_run_of_a_running_batch_is_refused_and_every_key_is_kept(factory: Factory) -> None:
+    file, out = write(factory.home / "order.csv", devices(3)), factory.home / "out"
+    command = [sys.executable, "-m", "provisioning", *map(str, arguments(factory, file, out))]
+    with (
+        Ledger.open(factory.folder, "dev", create=True) as ledger,
+        ledger.adding("a station that takes its time"),
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first,
+    ):
+        while not (out / "parts").exists():
+            assert first.poll() is None, "it ended before it began to issue"
+            time.sleep(0.01)
+        second = batch(factory, file, out)
+        ledger.connection.rollback()
+        stdout, stderr = first.communicate()
+    assert (second.code, second.out) == (1, "")
+    assert f"{out}: this batch is running already; wait until that has ended" in second.err
+    assert first.returncode == 0, stderr
+    assert batch(factory, file, out).json == json.loads(stdout), "once it has ended, its report is told"
+    keys = {row["device"]: row["key"] for row in read(out / "keys.csv")}
+    for row in read(out / "certificates.csv"):
+        key = load_der_private_key(base64.b64decode(keys[row["device"]]), None)
+        assert key.public_key() == certificate(row).public_key(), row["device"]
+
+
+def test_a_process_that_outlives_its_killed_batch_keeps_the_next_run_out(tmp_path: Path) -> None:
+    folder, of = Folder(tmp_path / "out"), {"file": "order.csv", "rows": 3}
+    with contextlib.ExitStack() as child:
+        with folder.held(of):
+            child.enter_context(folder.shared())
+        with pytest.raises(StationError, match="is running already"), folder.held(of):
+            pass
+    with folder.held(of), pytest.raises(StationError, match="is running already"), folder.held(of):
+        pass
 
 
 def wait_for_parts(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:

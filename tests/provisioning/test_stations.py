@@ -470,7 +470,8 @@ def test_processes_share_an_hsm_and_a_lease(ready: Bench, monkeypatch: pytest.Mo
     batch = bulk_batch.Batch(
         table=found, defaults=Defaults("fl100", "bench-s-1"), folder=Folder(ready.home / "out"), has_bundles=False
     )
-    done = bulk_batch.issue_batch(batch, opener(), opener, jobs=2, progress=lambda rows: None)
+    with batch.folder.held(batch.claim):
+        done = bulk_batch.issue_batch(batch, opener(), opener, jobs=2, progress=lambda rows: None)
     assert (done.issued, done.failed) == (3, 4)
     parts = sorted((ready.home / "out" / "parts").glob("*.certificates.csv"))
     signed = [line.split(b",")[0] for part in parts for line in part.read_bytes().splitlines()]
