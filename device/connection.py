@@ -12,7 +12,6 @@ from typing import Any
 
 from awscrt import http, io, mqtt5
 from awscrt.exceptions import AwsCrtError
-from awsiot import mqtt5_client_builder
 
 from device.link import (
     FIRST_FAILURE_CODE,
@@ -34,6 +33,10 @@ CLOSE_TIMEOUT_SECONDS = 5.0
 """How long a DISCONNECT may take to leave; a dead network lets it wait for ever."""
 NEVER_RECONNECT_MILLISECONDS = 24 * 60 * 60 * 1000
 """Longer than a stopped client lives: the library must not come back on its own."""
+
+ALPN_PORT, ALPN_PROTOCOL = 443, "x-amzn-mqtt-ca"
+"""On the port of HTTPS, AWS IoT tells MQTT by the name it is asked for (AWS IoT Developer Guide, "Device communication
+protocols")."""
 
 
 class Connection:
@@ -106,31 +109,34 @@ class AwsDial:
 
     def _client(self, call: Call, heard: "_Heard") -> Any:
         expiry = int(call.session_expiry.total_seconds())
-        return mqtt5_client_builder.mtls_from_path(
-            str(call.credentials.chain),
-            str(call.credentials.key),
-            endpoint=call.server_name,
+        behaviors = mqtt5.ClientSessionBehaviorType
+        options = mqtt5.ClientOptions(
+            host_name=call.server_name,
             port=call.port,
-            ca_filepath=str(call.credentials.trust_anchors),
-            client_id=call.client_id,
-            client_bootstrap=self._bootstrap(),
-            keep_alive_interval_sec=int(call.keep_alive.total_seconds()),
-            session_expiry_interval_sec=expiry,
-            session_behavior=(
-                mqtt5.ClientSessionBehaviorType.REJOIN_ALWAYS if expiry else mqtt5.ClientSessionBehaviorType.CLEAN
-            ),
+            tls_ctx=_tls(call),
+            bootstrap=self._bootstrap(),
             http_proxy_options=_tunnel(call.proxy),
-            enable_metrics_collection=False,
+            connect_options=mqtt5.ConnectPacket(
+                client_id=call.client_id,
+                keep_alive_interval_sec=int(call.keep_alive.total_seconds()),
+                session_expiry_interval_sec=expiry,
+            ),
+            session_behavior=behaviors.REJOIN_ALWAYS if expiry else behaviors.CLEAN,
+            extended_validation_and_flow_control_options=(
+                mqtt5.ExtendedValidationAndFlowControlOptions.AWS_IOT_CORE_DEFAULTS
+            ),
+            disable_metrics=True,
             offline_queue_behavior=mqtt5.ClientOperationQueueBehaviorType.FAIL_ALL_ON_DISCONNECT,
             min_reconnect_delay_ms=NEVER_RECONNECT_MILLISECONDS,
             max_reconnect_delay_ms=NEVER_RECONNECT_MILLISECONDS,
             ack_timeout_sec=ACKNOWLEDGE_TIMEOUT_SECONDS,
-            on_publish_received=heard.message,
-            on_lifecycle_connection_success=heard.success,
-            on_lifecycle_connection_failure=heard.failure,
-            on_lifecycle_disconnection=heard.disconnection,
-            on_lifecycle_stopped=heard.stop,
+            on_publish_callback_fn=heard.message,
+            on_lifecycle_event_connection_success_fn=heard.success,
+            on_lifecycle_event_connection_failure_fn=heard.failure,
+            on_lifecycle_event_disconnection_fn=heard.disconnection,
+            on_lifecycle_event_stopped_fn=heard.stop,
         )
+        return mqtt5.Client(client_options=options)
 
 
 class _Heard:
@@ -178,6 +184,17 @@ def _settle(future: "asyncio.Future[Any]", value: Any) -> None:
 def _fail(future: "asyncio.Future[Any]", error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _tls(call: Call) -> Any:
+    """The device's half of the handshake. The SDK's builder has no say in the least version, and takes TLS 1.0."""
+    files = call.credentials
+    options = io.TlsContextOptions.create_client_with_mtls_from_path(str(files.chain), str(files.key))
+    options.override_default_trust_store_from_path(None, str(files.trust_anchors))
+    options.min_tls_ver = io.TlsVersion.TLSv1_2
+    if call.port == ALPN_PORT:
+        options.alpn_list = [ALPN_PROTOCOL]
+    return io.ClientTlsContext(options)
 
 
 def _tunnel(proxy: HostPort | None) -> Any:

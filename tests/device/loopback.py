@@ -1,7 +1,9 @@
 """Real parts on loopback for a device to meet: an authority, a resolver, a CONNECT proxy."""
 
 import socket
+import ssl
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -116,6 +118,46 @@ def dns_server_of(records: Sequence[str], *, rcode: dns.rcode.Rcode = dns.rcode.
         listening.sendto(b"stop", listening.getsockname())
         thread.join()
         listening.close()
+
+
+@contextmanager
+def tls_server(
+    folder: Path,
+    authority: Authority,
+    *,
+    name: str,
+    not_after: datetime = NOW + timedelta(days=1),
+    newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+    clients: Path | None = None,
+    agreed: list[str | None] | None = None,
+) -> Iterator[int]:
+    """Takes one connection, shakes hands, and reads a byte; `agreed` hears the version of TLS, nothing when refused."""
+    agreed = [] if agreed is None else agreed
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(folder, name, not_after=not_after))
+    if clients:  # AWS's client hangs up on a server that does not ask for its certificate
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    context.set_ciphers("ALL:@SECLEVEL=0")  # as a server of its time has it: the old versions sign with SHA-1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the old versions are what some tests are about
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest
+
+    def serve() -> None:
+        connection, _peer = listening.accept()
+        with connection:
+            try:
+                with context.wrap_socket(connection, server_side=True) as secure:
+                    agreed.append(secure.version())
+                    secure.recv(1)
+            except OSError:
+                agreed.append(None)  # the client refused us; that is what the test is about
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        thread.join()
 
 
 @contextmanager

@@ -1,39 +1,13 @@
 import socket
-import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from device.preflight import PreflightError, check_tls
-from tests.device.loopback import NOW, Authority, tunnel_to
+from tests.device.loopback import NOW, Authority, tls_server, tunnel_to
 
 NAME = "eu1.clusters.iot.example.com"
-
-
-@contextmanager
-def tls_server(folder: Path, authority: Authority, *, name: str, not_after: datetime) -> Iterator[int]:
-    """Takes one connection, shakes hands, and reads a byte."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue(folder, name, not_after=not_after))
-
-    def serve() -> None:
-        connection, _peer = listening.accept()
-        with connection:
-            try:
-                with context.wrap_socket(connection, server_side=True) as secure:
-                    secure.recv(1)
-            except OSError:
-                return  # the client refused us; that is what the test is about
-
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield listening.getsockname()[1]
-        thread.join()
 
 
 def test_a_server_under_the_clusters_name_is_trusted_through_the_proxy(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""AWS's client as a device uses it, against servers of the standard library."""
+
+from pathlib import Path
+from ssl import TLSVersion
+
+import pytest
+
+from device.link import ConnectionFailedError, Credentials
+from tests.device.line import connect
+from tests.device.loopback import Authority, tls_server, tunnel_to
+
+NAME = "eu1.clusters.iot.example.com"
+
+
+@pytest.mark.parametrize(
+    ("newest", "expected"),
+    [
+        (TLSVersion.TLSv1, None),
+        (TLSVersion.TLSv1_1, None),
+        (TLSVersion.TLSv1_2, "TLSv1.2"),
+        (TLSVersion.TLSv1_3, "TLSv1.3"),
+    ],
+)
+def test_a_device_shakes_hands_in_tls_1_2_or_1_3_and_in_nothing_older(
+    tmp_path: Path, newest: TLSVersion, expected: str | None
+) -> None:
+    authority = Authority.make("Ours")
+    files = Credentials(*authority.issue(tmp_path, "device1"), authority.write(tmp_path / "anchors.pem"))
+    agreed: list[str | None] = []
+    with (
+        tls_server(tmp_path, authority, name=NAME, newest=newest, clients=files.trust_anchors, agreed=agreed) as port,
+        tunnel_to(port) as (proxy, _asked),
+        pytest.raises(ConnectionFailedError),  # the server says nothing to a CONNECT
+    ):
+        connect(NAME, 8883, files, client_id="device1", proxy=proxy)
+    assert agreed[0] == expected, "what comes after may be told to whoever broke the old version"
