@@ -134,6 +134,11 @@ def decode_cbor(encoded: bytes) -> Any:
     return item
 
 
+def by_label(fields: Mapping[Any, Any]) -> dict[int, Any]:
+    """What stands under integers. Python takes `False`, `0.0` and simple value 0 for 0; the format does not."""
+    return {label: value for label, value in fields.items() if type(label) is int}
+
+
 def _refuse_tag(*_arguments: Any) -> NoReturn:
     raise BatchRefusedError("a tag other than the decimal fraction")
 
@@ -146,7 +151,8 @@ def _records(records: list[Any]) -> Iterator[dict[Any, Any]]:
     for record in records:
         if not isinstance(record, dict):
             raise BatchRefusedError("a record is not a map")
-        if not record.keys() <= known or not record.keys() >= {NAME, UNIT, VALUE}:
+        labels = by_label(record).keys()
+        if len(labels) != len(record) or not {NAME, UNIT, VALUE} <= labels <= known:
             raise BatchRefusedError(f"a record has the labels {sorted(map(str, record))}, not those of a reading")
         yield record
 

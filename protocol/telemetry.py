@@ -24,7 +24,7 @@ import zstandard
 from protocol.columns import Columns, decode_columns
 from protocol.device_id import DeviceId, InvalidDeviceIdError, parse_device_id
 from protocol.measurement import Batch, ClockQuality
-from protocol.senml import BatchRefusedError, decode_cbor, decode_rows, encode_rows
+from protocol.senml import BatchRefusedError, by_label, decode_cbor, decode_rows, encode_rows
 from protocol.topics import MAX_PAYLOAD_BYTES
 
 __all__ = ["BatchRefusedError", "Envelope", "decode_batch", "decode_batch_columns", "encode_batch", "open_envelope"]
@@ -107,10 +107,12 @@ def open_envelope(wire: bytes) -> tuple[Envelope, bytes]:
     """What the batch says of itself, and its rows unpacked and not read yet."""
     if len(wire) > MAX_PAYLOAD_BYTES:
         raise BatchRefusedError(f"{len(wire)} bytes; a message holds {MAX_PAYLOAD_BYTES}")
-    fields = decode_cbor(wire)
-    if not isinstance(fields, dict) or fields.get(0) != VERSION or isinstance(fields.get(0), bool):
+    item = decode_cbor(wire)
+    fields = by_label(item) if isinstance(item, dict) else {}
+    version = fields.get(0)
+    if type(version) is not int or version != VERSION:
         raise BatchRefusedError(f"not a batch of version {VERSION}")
-    if fields.keys() != set(range(9)):
+    if fields.keys() != set(range(9)) or len(fields) != len(item):
         raise BatchRefusedError("the envelope has not exactly the labels 0 to 8")
     first, last = _unsigned(fields, _FIRST, "first sequence"), _unsigned(fields, _LAST, "last sequence")
     if not 0 < last - first + 1 <= MAX_ROWS:

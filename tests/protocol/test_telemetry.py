@@ -62,6 +62,7 @@ SECOND = {key: value for key, value in ROW.items() if key != BASE_NAME}
         (lambda: encode_batch(batch_of(2)) + b"\x00", "something behind"),
         (with_label(0, 2), "not a batch of version 1"),
         (with_label(0, value=True), "not a batch of version 1"),
+        (with_label(0, cbor2.CBORSimpleValue(1)), "not a batch of version 1"),
         (with_label(9, "more"), "not exactly the labels 0 to 8"),
         (with_label(1, "Device_1"), "capitals"),
         (with_label(1, 7), "the device is not a text"),

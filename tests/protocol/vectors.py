@@ -77,6 +77,10 @@ def _with(label: int, value: Any) -> Callable[[], bytes]:
     return lambda: cbor2.dumps({**envelope_of(batch_of(2)), label: value})
 
 
+def _relabelled(spell: Callable[[int], Any]) -> Callable[[], bytes]:
+    return lambda: cbor2.dumps({spell(label): value for label, value in envelope_of(batch_of(2)).items()})
+
+
 def _body(records: Any) -> Callable[[], bytes]:
     return _raw(lambda: cbor2.dumps(records))
 
@@ -110,6 +114,12 @@ HOSTILE_VECTORS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "no-map": ("version", lambda: cbor2.dumps([1])),
     "version-2": ("version", _with(0, 2)),
     "version-true": ("version", _with(0, value=True)),
+    "version-float": ("version", _with(0, 1.0)),
+    "version-decimal": ("version", _with(0, Decimal(1))),
+    "labels-boolean": ("version", _relabelled(lambda label: bool(label) if label < 2 else label)),
+    "labels-float": ("version", _relabelled(float)),
+    "labels-decimal": ("version", _relabelled(Decimal)),
+    "label-float": ("labels", _relabelled(lambda label: 8.0 if label == 8 else label)),
     "label-more": ("labels", _with(9, "more")),
     "device-in-capitals": ("device", _with(1, "Device_1")),
     "epoch-negative": ("unsigned", _with(2, -1)),
@@ -129,6 +139,8 @@ HOSTILE_VECTORS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "rows-too-many": ("too-many", _raw(lambda: b"\x9a" + (200_001).to_bytes(4, "big"))),
     "record-no-map": ("record", _body([ROW, 1])),
     "record-unknown-label": ("record", _body([{**ROW, 99: 1}, NEXT])),
+    "record-label-boolean": ("record", _body([{False if k == NAME else k: v for k, v in ROW.items()}, NEXT])),
+    "record-label-float": ("record", _body([{float(k): v for k, v in ROW.items()}, NEXT])),
     "base-name-missing": ("base-name", _body([NEXT, NEXT])),
     "base-name-of-another": ("base-name", _body([{**ROW, BASE_NAME: "device2/"}, NEXT])),
     "base-name-twice": ("base-name", _body([ROW, ROW])),
