@@ -153,6 +153,7 @@ class Agent:
         `CannotConnectError` when it gives up. In every case what was measured is in the store.
         """
         sampling = asyncio.ensure_future(self.sampler.run())
+        sampling.add_done_callback(self._stop_without_sampler)
         try:
             while not self._is_done():
                 try:
@@ -182,6 +183,12 @@ class Agent:
         self.sampler.finish()
         self.sender.hurry()
         asyncio.get_running_loop().call_later(within_seconds, self.sender.leave)
+
+    def _stop_without_sampler(self, sampling: "asyncio.Future[None]") -> None:
+        """A device that measures nothing must not look well: what it has is delivered, then `run` raises."""
+        if not sampling.cancelled() and sampling.exception():
+            self.emit({"event": "sampler_lost", "reason": repr(sampling.exception())})
+            self.stop()
 
     @property
     def is_stopping(self) -> bool:
@@ -367,6 +374,7 @@ class Agent:
             waiting_rows=self.sender.waiting,
             dropped_rows=sum(self.store.dropped.values()),
             unheard_batches=self.sender.unheard,
+            failed_samples=self.sampler.faults.count,
             signal_dbm=self.radio(moment).signal_dbm,
         )
 

@@ -11,6 +11,8 @@ _STYLES = {
     "firmware_confirmed": _GOOD,
     "failed": _BAD,
     "buffer_dropped": _BAD,
+    "sample_failed": _BAD,
+    "sampler_lost": _BAD,
     "companion_failed": _BAD,
     "buffer_quarantined": _BAD,
     "buffer_unavailable": _BAD,
@@ -61,6 +63,9 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "acknowledged": lambda e: (
         f"acknowledged|rows {e['first']} to {e['last']}: {e['measurements']} measurements in {e['bytes']} bytes"
     ),
+    "sample_failed": lambda e: f"no reading|of {e['what']}: {e['reason']}; it is tried again with each sample",
+    "sample_works": lambda e: f"reading|of {e['what']} works again",
+    "sampler_lost": lambda e: f"no sampler|{e['reason']}; nothing more is measured",
     "clock_jumped": lambda e: f"clock jumped|by {e['by_seconds']:+g} s; rows keep their order",
     "buffer_dropped": lambda e: f"dropped|{e['rows']} rows of priority {e['priority']}: {e['reason']}",
     "buffer_unavailable": lambda e: f"no flash|{e['reason']}; rows wait in memory",

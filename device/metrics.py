@@ -22,6 +22,8 @@ class Health:
     dropped_rows: int
     """Since the buffer's file was made."""
     unheard_batches: int
+    failed_samples: int
+    """Readings that a sensor did not give, since this start."""
     signal_dbm: Decimal | None
     """What the modem says of its network; nothing on a cable."""
 
@@ -34,6 +36,7 @@ def readings_of(health: Health) -> tuple[Reading, ...]:
         "waiting_rows": health.waiting_rows,
         "dropped_rows": health.dropped_rows,
         "unheard_batches": health.unheard_batches,
+        "failed_samples": health.failed_samples,
     }
     readings = [Reading("device.uptime", Decimal(int(health.uptime_seconds)), "s")]
     readings += [Reading(f"device.{name}", Decimal(count), "count") for name, count in counts.items()]

@@ -10,8 +10,12 @@ from decimal import Decimal
 
 import cbor2
 
-from protocol.measurement import ClockQuality, Reading
+from protocol.device_id import DeviceId
+from protocol.measurement import UPTIME_ORIGIN, ClockQuality, Reading, Row
+from protocol.senml import NAME, UNIT, VALUE, encode_rows, read_reading
 
+_NOBODY = DeviceId("nobody")
+"""Whose reading it is makes no difference."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,6 +30,12 @@ class Provenance:
     boot_count: int
     clock: ClockQuality
     firmware: str
+
+
+def check_reading(reading: Reading) -> None:
+    """`BatchRefusedError` when no batch could hold it, or a lake would refuse the batch: then it must not be stored."""
+    read_reading({NAME: reading.channel, UNIT: reading.unit, VALUE: reading.value})
+    encode_rows(_NOBODY, (Row(0, UPTIME_ORIGIN, (reading,)),))
 
 
 def encode_row(provenance: Provenance, time: datetime, readings: tuple[Reading, ...]) -> bytes:

@@ -1,7 +1,6 @@
 """The sampler: measures on its own clock, connected or not, and puts what the rules keep into the buffer.
 
-Rows are stored in groups, because each group costs the flash a write (docs/buffer.md); a row is durable once its group
-is. What a sender wants now is stored early by `flush`.
+Whatever fails is told and left out: a sensor that answers nonsense costs no other its reading, and no moment the next.
 """
 
 from collections.abc import Callable
@@ -11,13 +10,16 @@ from device.buffer.row import MAX_ROW_BYTES, Priority
 from device.clock_watch import ClockWatch
 from device.configuration import WHOLE_CHANNEL, ChannelConfiguration, Configuration
 from device.edge.channel import ChannelState, Kept, finish, step
-from device.row_codec import Provenance, encode_row
+from device.faults import Faults
+from device.row_codec import Provenance, check_reading, encode_row
+from device.row_group import RowGroup
 from device.row_store import RowStore
 from device.surroundings import Emit, Source, Surroundings, whole_milliseconds
 from protocol.measurement import ClockQuality, Reading, moment_of_uptime
+from protocol.senml import CHANNEL_TWICE, BatchRefusedError
 
-GROUP_ROWS = 60
-"""A minute at a row a second: the group at which appends are cheap (measured, docs/buffer.md)."""
+SENSORS, METRICS, SAMPLER = "the sensors", "the metrics", "the sampler"
+"""What fails as a whole, beside single channels."""
 
 
 class Sampler:
@@ -29,14 +31,16 @@ class Sampler:
         "_configuration",
         "_emit",
         "_every",
+        "_group",
         "_metrics",
         "_metrics_due",
         "_quality",
         "_started",
         "_units",
-        "_waiting",
         "boot_count",
+        "faults",
         "firmware",
+        "has_urgent",
         "is_finished",
         "limit",
         "on_rows",
@@ -72,7 +76,10 @@ class Sampler:
         self._configuration, self._every = configuration, every
         self._channels: dict[str, ChannelState] = {}
         self._units: dict[str, str] = {}
-        self._waiting: list[tuple[Priority, bytes]] = []
+        self._group, self.faults = RowGroup(store), Faults(emit)
+        before = store.oldest(1)
+        self.has_urgent = before is not None and before.priority is Priority.URGENT
+        """Whether there are urgent rows that no sender knows of; a power cut may have come before they were sent."""
         self.taken = 0
         self.is_finished = False
         self.on_rows: Callable[[], None] = lambda: None
@@ -81,12 +88,7 @@ class Sampler:
     @property
     def waiting(self) -> int:
         """How many rows are not in the buffer yet."""
-        return len(self._waiting)
-
-    @property
-    def has_urgent(self) -> bool:
-        """Whether one of them must not wait for its group."""
-        return any(priority is Priority.URGENT for priority, _ in self._waiting)
+        return len(self._group)
 
     @property
     def configuration(self) -> Configuration:
@@ -103,13 +105,19 @@ class Sampler:
         for channel in [c for c in self._channels if self._rule(c) != configuration.channels.get(c, WHOLE_CHANNEL)]:
             self._end_window(channel)
         self._configuration = configuration
+        self._store_what_is_due()
 
     async def run(self) -> None:
         """Sample until the limit, or for ever. A moment that was missed is left out, not made up for."""
         world = self.surroundings
         due = world.monotonic()
         while not self.is_finished:
-            self.sample()
+            try:
+                self.sample()
+            except Exception as error:  # noqa: BLE001 - a moment that fails must not end the measuring of years
+                self.faults.failed(SAMPLER, error)
+            else:
+                self.faults.worked(SAMPLER)
             due = max(due + self.every.total_seconds(), world.monotonic())
             await world.sleep(max(0.0, due - world.monotonic()))
 
@@ -118,21 +126,30 @@ class Sampler:
         moment = self._moment()
         fullness = self.store.fullness()
         rows: dict[tuple[Priority, datetime], list[Reading]] = {}
-        for reading in self.source(moment):
+        for reading in self._readings(moment):
             rule = self._rule(reading.channel)
             state = self._channels.get(reading.channel, _FRESH)
-            self._channels[reading.channel], kept = step(rule, state, moment, reading.value, fullness=fullness)
+            try:
+                self._channels[reading.channel], kept = step(rule, state, moment, reading.value, fullness=fullness)
+            except ArithmeticError as error:
+                self._channels.pop(reading.channel, None)
+                self.faults.failed(reading.channel, error)
+                continue
+            self.faults.worked(reading.channel)
             self._units[reading.channel] = reading.unit
             for value in kept:
-                rows.setdefault((rule.lane, value.time), []).append(_reading(reading.channel, reading.unit, value))
+                rows.setdefault((rule.lane, value.time), []).extend(self._stored(reading.channel, value))
         for (priority, time), readings in sorted(rows.items(), key=lambda row: row[0]):
             self.put(priority, time, tuple(readings))
         self._measure_itself(moment)
+        self._store_what_is_due()
         if self.limit is not None and self.taken >= self.limit:
             self.finish()
 
     def put(self, priority: Priority, time: datetime, readings: tuple[Reading, ...]) -> None:
-        """One row on its way to the buffer."""
+        """One row on its way to the buffer; nothing when it has no readings."""
+        if not readings:
+            return
         provenance = Provenance(self.boot_count, self._quality, self.firmware)
         row = encode_row(provenance, time, readings)
         if len(row) > MAX_ROW_BYTES and len(readings) > 1:
@@ -140,18 +157,15 @@ class Sampler:
             self.put(priority, time, readings[:half])
             self.put(priority, time, readings[half:])
             return
-        self._waiting.append((priority, row))
+        self._group.add(priority, row, now=self.surroundings.monotonic())
+        self.has_urgent = self.has_urgent or priority is Priority.URGENT
         self.taken += 1
-        if len(self._waiting) >= GROUP_ROWS:
-            self.flush()
         self.on_rows()
 
-    def flush(self) -> None:
-        """Store what waits, now."""
-        waiting, self._waiting = self._waiting, []
-        for priority in Priority:
-            if rows := [row for p, row in waiting if p is priority]:
-                self.store.append(rows, priority)
+    def hand_over(self) -> None:
+        """Store what waits, now, for a sender that takes the urgent rows first."""
+        self._group.store()
+        self.has_urgent = False
 
     def finish(self) -> None:
         """Measure no more; what is at hand is stored, windows as far as they went."""
@@ -160,7 +174,7 @@ class Sampler:
         self.is_finished = True
         for channel in list(self._channels):
             self._end_window(channel)
-        self.flush()
+        self._group.store()
         self.on_rows()
 
     def _moment(self) -> datetime:
@@ -182,24 +196,65 @@ class Sampler:
             self._emit({"event": "clock_jumped", "by_seconds": round(jump.total_seconds(), 1)})
         return moment
 
+    def _readings(self, moment: datetime) -> tuple[Reading, ...]:
+        """What the sensors say, each channel once, without what a batch cannot hold."""
+        try:
+            said = self.source(moment)
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything, and works again at the next moment
+            self.faults.failed(SENSORS, error)
+            return ()
+        self.faults.worked(SENSORS)
+        sound: dict[str, Reading] = {}
+        for reading in said:
+            if reading.channel in sound:
+                self.faults.failed(f"{reading.channel}, once more", BatchRefusedError(CHANNEL_TWICE))
+            elif self._is_sound(reading):
+                sound[reading.channel] = reading
+        return tuple(sound.values())
+
+    def _is_sound(self, reading: Reading) -> bool:
+        try:
+            check_reading(reading)
+        except BatchRefusedError as error:
+            self.faults.failed(reading.channel, error)
+            return False
+        return True
+
     def _measure_itself(self, moment: datetime) -> None:
         now = self.surroundings.monotonic()
-        if now >= self._metrics_due:
-            self._metrics_due = now + self._configuration.metrics_seconds
-            if readings := self._metrics(moment):
-                self.put(Priority.BULK, moment, readings)
+        if now < self._metrics_due:
+            return
+        self._metrics_due = now + self._configuration.metrics_seconds
+        try:
+            readings = self._metrics(moment)
+        except Exception as error:  # noqa: BLE001 - so may a modem that is asked for its signal
+            self.faults.failed(METRICS, error)
+            return
+        self.faults.worked(METRICS)
+        self.put(Priority.BULK, moment, readings)
+
+    def _store_what_is_due(self) -> None:
+        self._group.store_what_is_due(next_at=self.surroundings.monotonic() + self.every.total_seconds())
 
     def _rule(self, channel: str) -> ChannelConfiguration:
         return self._configuration.channels.get(channel, WHOLE_CHANNEL)
 
     def _end_window(self, channel: str) -> None:
         rule = self._rule(channel)
-        for value in finish(rule, self._channels.pop(channel)):
-            self.put(rule.lane, value.time, (_reading(channel, self._units[channel], value),))
+        try:
+            values = finish(rule, self._channels.pop(channel))
+        except ArithmeticError as error:
+            self.faults.failed(channel, error)
+            return
+        for value in values:
+            self.put(rule.lane, value.time, self._stored(channel, value))
 
-
-def _reading(channel: str, unit: str, kept: Kept) -> Reading:
-    return Reading(f"{channel}.{kept.statistic}" if kept.statistic else channel, kept.value, unit)
+    def _stored(self, channel: str, kept: Kept) -> tuple[Reading, ...]:
+        """The reading to store; none when the name or the number of a statistic is longer than a batch can hold."""
+        if kept.statistic is None:
+            return (Reading(channel, kept.value, self._units[channel]),)
+        reading = Reading(f"{channel}.{kept.statistic}", kept.value, self._units[channel])
+        return (reading,) if self._is_sound(reading) else ()
 
 
 _FRESH = ChannelState()

@@ -159,7 +159,7 @@ class Sender:
                 return self.store.depth > 0
             remaining = self._remaining()
             if remaining <= 0 or self.sampler.has_urgent or self._has_enough():
-                self.sampler.flush()
+                self.sampler.hand_over()
                 self._is_emptying, self._deadline = not self.fixed_rows, None
                 return True
             await self._woken(remaining)

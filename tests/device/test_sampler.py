@@ -1,12 +1,19 @@
 """What is measured becomes rows, whatever the clock does and however full the buffer is."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from device.buffer.row import Priority
 from device.configuration import Configuration
+from device.row_codec import Provenance, encode_row
+from device.row_group import GROUP_SECONDS
+from device.row_store import MemoryRows
 from protocol.measurement import UPTIME_ORIGIN, ClockQuality, Reading
-from tests.device.desk import MORNING, Desk
+from tests.device.desk import MORNING, Desk, reading
 from tests.device.fake_link import told
 
 YEAR, HOUR = timedelta(days=365), timedelta(hours=1)
@@ -94,6 +101,69 @@ def test_rows_wait_in_groups_and_a_group_is_stored_whole() -> None:
     assert (desk.store.depth, desk.sampler.waiting) == (0, 59), "each write costs the flash"
     desk.measure(1)
     assert (desk.store.depth, desk.sampler.waiting) == (60, 0)
+
+
+class CountedRows(MemoryRows):
+    """How many rows each append had: each is a write to the flash."""
+
+    def __init__(self) -> None:
+        super().__init__(4096, bound_bytes=10**6, emit=lambda _event: None)
+        self.groups: list[int] = []
+
+    def append(self, payloads: Iterable[bytes], priority: Priority = Priority.NORMAL) -> bool:
+        group = list(payloads)
+        self.groups.append(len(group))
+        return super().append(group, priority)
+
+
+@pytest.mark.parametrize(
+    ("sample_seconds", "groups"),
+    [(1, [60] * 60), (10, [8] * 45), (30, [3] * 40), (60, [2] * 30), (600, [1] * 6)],
+)
+def test_no_row_waits_long_for_its_group_and_no_group_is_smaller_for_it_than_it_must_be(
+    sample_seconds: int, groups: list[int]
+) -> None:
+    """An hour without a connection: a power cut costs 75 s of rows at most."""
+    store = CountedRows()
+    desk = Desk({"sample_seconds": sample_seconds}, store=store)
+    for _ in range(3600 // sample_seconds):
+        desk.ran += sample_seconds
+        desk.sampler.sample()
+        assert desk.sampler.waiting * sample_seconds <= GROUP_SECONDS
+    assert store.groups == groups
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.99])
+def test_over_a_good_link_the_rows_of_a_batch_are_stored_once(chance: float) -> None:
+    store = CountedRows()
+    desk = Desk({"sample_seconds": 10}, store=store)
+    desk.sender.surroundings = replace(desk.sender.surroundings, random=lambda: chance)
+    for turn in range(120):
+        desk.ran += 5
+        if turn % 2:
+            desk.sampler.sample()
+        desk.deliver()
+    assert len(desk.heard) >= 7
+    assert [len(batch.rows) for batch in desk.heard] == store.groups[: len(desk.heard)]
+
+
+def test_an_urgent_row_is_durable_at_once_connected_or_not_and_the_others_wait_for_their_group() -> None:
+    desk = Desk({"channels": {"door": {"priority": "urgent"}}})
+    desk.sampler.source = lambda _moment: (Reading("door", Decimal(1), "/"), Reading("temperature", Decimal(2), "Cel"))
+    desk.measure(1)
+    assert (desk.store.depth, desk.sampler.waiting) == (1, 1)
+    desk.deliver()
+    assert [row.readings[0].channel for batch in desk.heard for row in batch.rows] == ["door", "temperature"]
+
+
+def test_urgent_rows_of_an_earlier_start_leave_at_once_too() -> None:
+    """Power that fails is what many an alarm is about."""
+    store = CountedRows()
+    store.append([encode_row(Provenance(1, ClockQuality.SYNCHRONIZED, "1.0.0"), MORNING, reading(7))], Priority.URGENT)
+    desk = Desk({"window": {"freshest_seconds": 900}}, store=store)
+    desk.measure(1)
+    desk.deliver()
+    assert desk.values[0] == 7
 
 
 def test_a_row_that_no_page_holds_is_split_and_keeps_its_moment() -> None:

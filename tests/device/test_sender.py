@@ -90,7 +90,7 @@ def test_rows_of_an_earlier_start_keep_its_firmware_its_number_and_its_clock() -
 def test_a_row_that_no_batch_can_hold_is_given_up_alone_and_told() -> None:
     desk = Desk(fixed_rows=4)
     desk.measure(1)
-    desk.sampler.flush()
+    desk.sampler.hand_over()
     desk.store.append([b"not a row of ours"])
     desk.measure(2)
     desk.deliver()
