@@ -16,6 +16,10 @@ class ConflictError(RefusedError):
     """What was asked contradicts what stands: another key, another model, or a key that is somebody's already."""
 
 
+class UnknownError(RefusedError):
+    """The device that was named is none of which the ledger holds anything."""
+
+
 class LeaseError(RefusedError):
     """A station has no right to sign now: whoever gives leases must act, and the request itself is good."""
 

@@ -24,7 +24,7 @@ from provisioning.ceremony import ROOT_CERTIFICATE_FILE
 from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
-from provisioning.issue import issue
+from provisioning.issue import check_valid, issue
 from provisioning.issue_many import Wanted, issue_many
 from provisioning.lease import used_up
 from provisioning.ledger.kept import KeptLedger
@@ -244,18 +244,27 @@ class Station:
             return None if latest is None else identity_of(ledger.connection, latest.number)
 
     def retire(self, device: DeviceId, reason: Reason, note: str) -> bool:
-        """End the device's identity in good order; False when it had ended. The next `sync` tells the clusters."""
+        """End the device's identity, signed or only prepared; False when it had ended. The next `sync` tells it.
+
+        `UnknownError` for a device of which this ledger holds nothing.
+        """
         with self._ledger() as ledger:
             return ledger.retire(device, reason, note, at=self.clock())
 
     def bundle_of(self, identity: Identity) -> Mapping[str, bytes] | None:
-        """The bundle of an identity on record; None where its issuer's certificate is not here, or it has ended."""
+        """The bundle of an identity on record; None where its issuer's certificate is not here, or it has ended.
+
+        To hand it out is to deliver it, and the ledger says so: whoever has it may put it into the device.
+        """
         issuer = self.certificates.get(identity.authority)
         if issuer is None or identity.is_revoked:
             return None
+        certificate, now = identity.certificate, self.clock()
+        check_valid(identity.device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
         with self._ledger() as ledger:
-            name = ledger.name
-        return self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")), name)
+            files = self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")), ledger.name)
+            ledger.deliver(identity, at=now)
+        return files
 
     def _ledger(self) -> AbstractContextManager[Ledger]:
         return self._kept.use(self.factory, self.environment.name)

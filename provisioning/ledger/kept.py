@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import local
 
 from provisioning.errors import RefusedError
-from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.ledger import Ledger, failing
 from provisioning.ledger.schema import LEDGER_FILE
 
 
@@ -33,7 +33,8 @@ class KeptLedger:
             self._let_go(kept)
             kept = self._open(folder, environment)
         try:
-            yield kept.ledger
+            with failing(str(folder)):
+                yield kept.ledger
         except RefusedError:
             raise
         except BaseException:

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from protocol.device_id import DeviceId
-from provisioning.errors import RefusedError, StationError
+from provisioning.errors import RefusedError, StationError, UnknownError
 from provisioning.ledger.delivery import undelivered
 from provisioning.ledger.entries import Entries
 from provisioning.ledger.issued import Issued
@@ -47,7 +47,7 @@ class Ledger:
 
         `StationError` for whatever its file does not take.
         """
-        with _failing(str(folder)), closing(open_connection(folder, environment, create=create)) as connection:
+        with failing(str(folder)), closing(open_connection(folder, environment, create=create)) as connection:
             log = Log(connection)
             if create:
                 log.wake()
@@ -61,7 +61,7 @@ class Ledger:
 
     def find(self, device: DeviceId, key_hash: str, *, model: str, authority: str) -> Prepared | Identity | None:
         """What stands for this request already; `RefusedError` when it contradicts what stands."""
-        with _failing(f"device {device}"), self._one_moment():
+        with failing(f"device {device}"), self._one_moment():
             return standing_for(self.connection, device, bytes.fromhex(key_hash), model=model, authority=authority)
 
     def prepare(self, intent: Intent, *, at: datetime) -> Prepared | Identity:
@@ -102,7 +102,7 @@ class Ledger:
         """`record` for many; `StationError`, and none is recorded, when one of them is not what was prepared."""
         moment, what = as_microseconds(at), _named([each.prepared.device for each in signed])
         issuances = [each.prepared.issuance for each in signed]
-        with _failing(what):
+        with failing(what):
             rows = prepared_rows(self.connection, issuances)
         ready = [certificate_entry(each, rows[each.prepared.issuance], moment) for each in signed]
         with self.adding(what) as entries:
@@ -147,7 +147,7 @@ class Ledger:
         self.rest()
 
     def revoke(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
-        """Take the device's identity back; False when it was before. `RefusedError` for a device never issued."""
+        """Take the device's identity back; False when it was before. `UnknownError` for a device never issued."""
         return self._end(device, Step.REVOKED, f"{reason}: {note}" if note else reason.value, at)
 
     def retire(self, device: DeviceId, reason: Reason, note: str, *, at: datetime) -> bool:
@@ -157,7 +157,7 @@ class Ledger:
     @contextmanager
     def adding(self, what: str) -> Iterator[Entries]:
         """One transaction that excludes other writers from its first read on; `what` names whose it is if it fails."""
-        with _failing(what):
+        with failing(what):
             begin(self.connection)
             try:
                 entries = Entries(self.connection)
@@ -180,14 +180,14 @@ class Ledger:
 
     def rest(self) -> None:
         """Empty SQLite's log if it has grown long; for moments when nobody waits (`ledger.log`)."""
-        with _failing("the ledger"):
+        with failing("the ledger"):
             self._log.rest()
 
     def _end(self, device: DeviceId, step: Step, note: str, at: datetime) -> bool:
         with self.adding(f"device {device}") as entries:
             latest = latest_of(self.connection, device)
             if latest is None:
-                raise RefusedError(
+                raise UnknownError(
                     f"device {device} is not in this ledger; `python -m provisioning ledger list` shows who is"
                 )
             if latest.is_ended:
@@ -204,7 +204,8 @@ def _named(devices: Sequence[DeviceId]) -> str:
 
 
 @contextmanager
-def _failing(what: str) -> Iterator[None]:
+def failing(what: str) -> Iterator[None]:
+    """Turn what SQLite says into `StationError`, with whose it was."""
     try:
         yield
     except sqlite3.Error as error:

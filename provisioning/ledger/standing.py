@@ -1,6 +1,8 @@
 """What stands for a request: the rules of one identity a device and one device a key."""
 
+import shlex
 import sqlite3
+from pathlib import Path
 
 from protocol.device_id import DeviceId
 from provisioning.errors import ConflictError
@@ -22,7 +24,7 @@ def standing_for(
     if latest.key_hash != key_hash:
         raise ConflictError(
             f"device {device} has an identity with another key; retire that first, and say why: "
-            f"python -m provisioning revoke --device {device} --reason superseded"
+            f"python -m provisioning revoke --device {device} --reason superseded {_of(connection)}"
         )
     if (latest.model, latest.authority) != (model, authority):
         raise ConflictError(
@@ -30,6 +32,13 @@ def standing_for(
             f"{authority}; ask for what was issued, or revoke it and begin with a new key"
         )
     return identity_of(connection, latest.number) or prepared_of(connection, latest.number)
+
+
+def _of(connection: sqlite3.Connection) -> str:
+    """The options that lead a command to this ledger, wherever it is typed."""
+    (environment,) = connection.execute("SELECT environment FROM ledger").fetchone()
+    _, _, file = connection.execute("PRAGMA database_list").fetchone()
+    return f"--stack {environment} --factory {shlex.quote(str(Path(file).parent))}"
 
 
 def _refuse_used_key(owner: DeviceId | None, device: DeviceId) -> None:

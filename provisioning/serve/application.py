@@ -105,7 +105,7 @@ def _identities(application: FastAPI, station: Station, metrics: Metrics, monoto
 
     @application.get("/v1/devices/{device}", responses=_OF_A_DEVICE, summary="A device's identity")
     def find(device: _Device) -> IdentityDocument:
-        """The one it was given last, with its bundle unless it has ended."""
+        """The one it was given last, with its bundle unless it has ended. Whoever gets the bundle was handed it."""
         identity = station.find(DeviceId(device))
         if identity is None:
             raise _ProblemError(_unknown(device))
@@ -113,9 +113,10 @@ def _identities(application: FastAPI, station: Station, metrics: Metrics, monoto
 
     @application.post("/v1/devices/{device}/retirement", responses=_OF_A_DEVICE, summary="End an identity")
     def retire(device: _Device, why: Retirement) -> Ended:
-        """In the ledger, for ever; after it the device may have another identity, with another key."""
-        if station.find(DeviceId(device)) is None:
-            raise _ProblemError(_unknown(device))
+        """In the ledger, for ever; after it the device may have another identity, with another key.
+
+        What was prepared and never signed ends as well: a power cut leaves that.
+        """
         is_new = station.retire(DeviceId(device), why.reason, why.note)
         if is_new:
             metrics.retired.inc()

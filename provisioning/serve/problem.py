@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
-from provisioning.errors import CloudError, ConflictError, LeaseError, RefusedError
+from provisioning.errors import CloudError, ConflictError, LeaseError, RefusedError, UnknownError
 from stacks.environment import Frozen
 
 PROBLEM_TYPE = "application/problem+json"
@@ -42,6 +42,8 @@ class Problem(Frozen):
                 kind, status, who = "conflict", HTTPStatus.CONFLICT, Who.LINE
             case LeaseError():
                 return cls.unready(error, device=device)
+            case UnknownError():
+                kind, status, who = "unknown", HTTPStatus.NOT_FOUND, Who.LINE
             case RefusedError():
                 kind, status, who = "refused", HTTPStatus.UNPROCESSABLE_ENTITY, Who.LINE
             case CloudError():

@@ -15,12 +15,20 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from provisioning.certify import certify
+from provisioning.draft import draft
+from provisioning.ledger.ledger import Ledger
+from provisioning.ledger.records import Prepared
+from provisioning.ledger.schema import LEDGER_FILE
+from provisioning.ledger.uploads import pending
 from provisioning.serve.access import MAX_AT_ONCE
+from provisioning.serve.application import station_api
 from provisioning.serve.readiness import MIN_FREE_BYTES, checks
 from provisioning.station import Station
 from tests.provisioning.connected import BOTH_LINES, UNREACHABLE, Connected
 from tests.provisioning.factory import Factory
 from tests.provisioning.requests import csr, p256
+from tests.provisioning.serve.station_here import TOKEN, answer_of
 from tests.provisioning.serve.station_server import StationServer, station_server
 
 PATIENCE = 200
@@ -233,6 +241,65 @@ def test_a_full_disk_and_a_clock_that_went_back_are_seen_before_the_shift(factor
     back = checks(station(factory, now - timedelta(hours=2)))
     assert "clock" in [check.name for check in back if not check.is_ok]
     assert all(check.is_ok for check in checks(station(factory, now)))
+
+
+def test_a_device_that_a_power_cut_left_half_done_comes_back_with_a_new_key_through_the_api_alone(
+    factory: Factory,
+) -> None:
+    opened = station(factory, datetime.now(UTC))
+    api = station_api(opened, TOKEN)
+    cut_off(opened, "device1", record=False)
+    wanted = {"device": "device1", "model": "fl50", "authority": "line-a", "csr": csr(p256()).decode()}
+    refused = answer_of(api, "POST", "/v1/identities", wanted)
+    assert refused.status == 409
+    assert f"--stack dev --factory {factory.folder}" in refused.json["detail"], "the command leads to this ledger"
+    retirement = {"reason": "superseded", "note": "the power went"}
+    ended = [answer_of(api, "POST", "/v1/devices/device1/retirement", retirement) for _ in range(2)]
+    assert [(each.status, each.json["is_new"]) for each in ended] == [(200, True), (200, False)]
+    assert answer_of(api, "POST", "/v1/identities", wanted).status == 201
+
+
+def test_whoever_is_shown_a_bundle_was_handed_it_so_the_next_sync_tells_of_it(factory: Factory) -> None:
+    now = datetime.now(UTC)
+    opened = station(factory, now)
+    cut_off(opened, "device1", record=True)
+    early = answer_of(station_api(station(factory, now - timedelta(hours=2)), TOKEN), "GET", "/v1/devices/device1")
+    assert (early.status, early.json["who"]) == (503, "station"), "nothing that is not valid is handed out"
+    with Ledger.open(factory.folder, "dev") as ledger:
+        assert list(pending(ledger, "manifest")) == [], "nobody has it yet"
+        found = answer_of(station_api(opened, TOKEN), "GET", "/v1/devices/device1")
+        ((told,),) = pending(ledger, "manifest")
+    assert found.json["files"] is not None
+    assert told.fingerprint == found.json["fingerprint"]
+
+
+def test_a_ledger_that_cannot_be_read_is_a_problem_of_the_station(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    with Ledger.open(factory.folder, "dev") as ledger:
+        ledger.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = ledger.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'issuance'").fetchone()
+        (size,) = ledger.connection.execute("PRAGMA page_size").fetchone()
+    with (factory.folder / LEDGER_FILE).open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    api = station_api(station(factory, datetime.now(UTC)), TOKEN)
+    for method, path in (("GET", "/v1/devices/device1"), ("POST", "/v1/devices/device1/retirement")):
+        answered = answer_of(api, method, path, None if method == "GET" else {"reason": "superseded"})
+        assert (answered.status, answered.kind) == (503, "application/problem+json"), answered.text
+        assert answered.json["who"] == "station"
+        assert "the ledger failed (database disk image is malformed)" in answered.json["detail"]
+
+
+def cut_off(opened: Station, device: str, *, record: bool) -> None:
+    """What a power cut leaves: prepared and never signed, or recorded and never handed over."""
+    order = opened.order(device=device, model="fl50", authority="line-a")
+    authority, now = opened.authority("line-a"), opened.clock()
+    intent = draft(opened.request(order, csr(p256())), authority.template, profile=order.profile, now=now, serial=99)
+    with Ledger.open(opened.factory, "dev", create=True) as ledger:
+        prepared = ledger.prepare(intent, at=now)
+        assert isinstance(prepared, Prepared)
+        if record:
+            ledger.record(prepared, certify(prepared.to_be_signed, authority.signer), at=now)
 
 
 def test_python_issues_as_the_server_does(factory: Factory) -> None:
