@@ -1,6 +1,12 @@
-"""Holds the configuration the device works by, over restarts; takes another one whole or not at all."""
+"""Holds the configuration the device works by, over restarts; takes another one whole or not at all.
 
+Beside it lies the last wish of the cloud that was taken: a lasting wish is taken once, not once a start, so that a
+restart does not undo what a job did since.
+"""
+
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +16,7 @@ from device.shelf import Shelf
 from protocol.batch_window import BatchWindow
 
 CONFIGURATION_FILE = "configuration.json"
+WISH_FILE = "wish.json"
 MAX_REASONS = 8
 """A document that is wrong in more places is wrong as a whole; a shadow holds 8 KB."""
 
@@ -25,7 +32,7 @@ class InvalidConfigurationError(Exception):
 class ConfigurationKeeper:
     """One device's."""
 
-    __slots__ = ("_listeners", "_promised", "_shelf", "current")
+    __slots__ = ("_listeners", "_promised", "_shelf", "current", "wish")
 
     def __init__(self, shelf: Shelf, promised: BatchWindow) -> None:
         """What was kept; the defaults when nothing was, or another firmware kept what this one does not know.
@@ -34,10 +41,16 @@ class ConfigurationKeeper:
         """
         self._shelf, self._promised = shelf, promised
         self._listeners: list[Callable[[], None]] = []
-        try:
-            kept = Configuration.model_validate_json(shelf.read(CONFIGURATION_FILE) or b"{}")
-            self.current = _checked(kept, promised)
-        except (ValidationError, InvalidConfigurationError):
+        self.wish: Any = None
+        """The last one that was taken; nothing when the configuration was lost, so that it is looked at again."""
+        if kept := shelf.read(CONFIGURATION_FILE):
+            try:
+                self.current = _checked(Configuration.model_validate_json(kept), promised)
+            except (ValidationError, InvalidConfigurationError):
+                self.current = Configuration()
+            else:
+                self.wish = _read_wish(shelf)
+        else:
             self.current = Configuration()
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -55,6 +68,24 @@ class ConfigurationKeeper:
             self.current = wanted
         for listener in self._listeners:
             listener()
+
+    def take_wish(self, desired: Any) -> None:
+        """The same for a lasting wish, and remember that it was taken.
+
+        The order is for power cuts: taken and not remembered, it is taken again by the next start, to the same effect.
+        """
+        self.take(desired)
+        self.wish = desired
+        # A flash that kept the configuration and not this costs a look at the wish, not the configuration.
+        with suppress(OSError):
+            self._shelf.write(WISH_FILE, json.dumps(desired).encode())
+
+
+def _read_wish(shelf: Shelf) -> Any:
+    try:
+        return json.loads(shelf.read(WISH_FILE) or b"null")
+    except ValueError:
+        return None
 
 
 def read_configuration(document: Any, promised: BatchWindow) -> Configuration:

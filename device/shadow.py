@@ -46,7 +46,9 @@ class Shadow:
         self._prefix = named_shadow_prefix(device, CONFIGURATION_SHADOW)
         self._news = asyncio.Event()
         self._version = 0
-        self._decided: Any = None
+        self._decided = keeper.wish
+        """The last wish that was taken or refused. One that was refused is judged anew by each start: the firmware may
+        know more by then."""
         self._reasons: dict[str, str] = {}
         answers = ("get/accepted", "get/rejected", "update/accepted", "update/rejected")
         self.topic_filters = tuple(f"{self._prefix}/{name}" for name in ("update/delta", *answers))
@@ -109,7 +111,7 @@ class Shadow:
         if not desired or desired == self._decided:
             return
         try:
-            self._keeper.take(desired)
+            self._keeper.take_wish(desired)
         except InvalidConfigurationError as error:
             self._reasons = error.reasons
             self._emit({"event": "configuration_rejected", "reasons": error.reasons})
