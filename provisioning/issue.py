@@ -46,8 +46,8 @@ def issue(
         now = clock()
         check_signed(certificate, standing.device, authority, now=now)
         return ledger.record(standing, certificate, at=now, is_delivered=is_delivered)
-    now, certificate = clock(), standing.certificate
-    check_valid(standing.device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
+    now = clock()
+    check_standing(standing, now=now)
     if is_delivered:
         ledger.deliver(standing, at=now)
     return standing
@@ -63,6 +63,12 @@ def check_signed(
             f"revoke the device, and issue it again with a new key"
         )
     check_valid(device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
+
+
+def check_standing(identity: Identity, *, now: datetime) -> None:
+    """`check_valid` for what was issued before."""
+    certificate = identity.certificate
+    check_valid(identity.device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
 
 
 def check_valid(device: DeviceId, not_before: datetime, not_after: datetime, *, now: datetime) -> None:

@@ -14,11 +14,15 @@ from provisioning.authority import IssuingAuthority
 from provisioning.birth import BirthProfile
 from provisioning.certify import signing
 from provisioning.draft import draft
-from provisioning.errors import RefusedError
-from provisioning.issue import check_signed, check_valid
+from provisioning.errors import RefusedError, StationError
+from provisioning.issue import check_signed, check_standing, check_valid
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Intent, Prepared, Signed
 from provisioning.request import Request
+
+Given = Identity | RefusedError | StationError
+"""An identity; or why there is none: what was asked contradicts what stands, or what stands is not valid by the clock.
+The second is nothing that whoever asked did wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +40,22 @@ def issue_many(
     *,
     clock: Callable[[], datetime],
     new_serial: Callable[[], int],
-) -> list[Identity | RefusedError]:
-    """The identity of each, or why it is refused, in their order; the same however often it is asked for."""
+) -> list[Given]:
+    """What each is given, in their order; the same however often it is asked for.
+
+    `StationError` when the clock was turned while this ran: what was reserved in this call waits for a rerun.
+    """
     now = clock()
     drafted = [_draft(each, authority, now, new_serial()) for each in wanted]
     intents = [each for each in drafted if isinstance(each, Intent)]
     prepared = ledger.prepare_all(intents, at=now)
     sign = signing(authority.signer)
-    signed = [
-        _sign(standing, intent, sign)
-        for standing, intent in zip(prepared, intents, strict=True)
-        if isinstance(standing, Prepared)
-    ]
+    signed = [Signed(each, sign(each.to_be_signed)) if isinstance(each, Prepared) else each for each in prepared]
     signed_at = clock()
-    for _, intent, certificate in signed:
-        if certificate is None:
-            check_valid(intent.device, intent.not_before, intent.not_after, now=signed_at)
-        else:
-            check_signed(certificate, intent.device, authority, now=signed_at)
-    recorded = iter(ledger.record_all([each for each, _, _ in signed], at=signed_at))
-    standing_after = iter([next(recorded) if isinstance(each, Prepared) else each for each in prepared])
-    return [next(standing_after) if isinstance(each, Intent) else each for each in drafted]
+    checked = [_checked(*each, authority, signed_at) for each in zip(signed, intents, strict=True)]
+    recorded = iter(ledger.record_all([each for each in checked if isinstance(each, Signed)], at=signed_at))
+    given = iter([next(recorded) if isinstance(each, Signed) else each for each in checked])
+    return [next(given) if isinstance(each, Intent) else each for each in drafted]
 
 
 def _draft(wanted: Wanted, authority: IssuingAuthority, now: datetime, serial: int) -> Intent | RefusedError:
@@ -66,10 +65,21 @@ def _draft(wanted: Wanted, authority: IssuingAuthority, now: datetime, serial: i
         return error
 
 
-def _sign(
-    prepared: Prepared, intent: Intent, sign: Callable[[bytes], bytes]
-) -> tuple[Signed, Intent, x509.Certificate | None]:
-    """Bytes that were drafted just now name this authority; those of an earlier run are parsed, to be asked."""
-    der = sign(prepared.to_be_signed)
-    is_new = prepared.to_be_signed is intent.to_be_signed
-    return Signed(prepared, der), intent, None if is_new else x509.load_der_x509_certificate(der)
+def _checked(
+    standing: Signed | Identity | RefusedError, intent: Intent, authority: IssuingAuthority, now: datetime
+) -> Signed | Given:
+    """What may be recorded and handed out, or why not.
+
+    Bytes that were drafted just now name this authority; those of an earlier run are parsed, to be asked.
+    """
+    if isinstance(standing, Signed) and standing.prepared.to_be_signed is intent.to_be_signed:
+        check_valid(intent.device, intent.not_before, intent.not_after, now=now)
+        return standing
+    try:
+        if isinstance(standing, Signed):
+            check_signed(x509.load_der_x509_certificate(standing.der), intent.device, authority, now=now)
+        elif isinstance(standing, Identity):
+            check_standing(standing, now=now)
+    except StationError as error:
+        return error
+    return standing

@@ -24,8 +24,8 @@ from provisioning.ceremony import ROOT_CERTIFICATE_FILE
 from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
-from provisioning.issue import check_valid, issue
-from provisioning.issue_many import Wanted, issue_many
+from provisioning.issue import check_standing, issue
+from provisioning.issue_many import Given, Wanted, issue_many
 from provisioning.lease import used_up
 from provisioning.ledger.kept import KeptLedger
 from provisioning.ledger.ledger import Ledger
@@ -202,8 +202,8 @@ class Station:
             ledger.rest()
         return Issued(identity=identity, files=files, is_new=not isinstance(known, Identity))
 
-    def issue_many(self, signer: str, wanted: Sequence[Wanted], ledger: Ledger) -> list[Identity | RefusedError]:
-        """The identities of many, each as `issue` would give it and durable, or why it is refused.
+    def issue_many(self, signer: str, wanted: Sequence[Wanted], ledger: Ledger) -> list[Given]:
+        """The identities of many, each as `issue` would give it and durable, or why there is none.
 
         Handing them over and `deliver_all` are the caller's.
         """
@@ -259,8 +259,7 @@ class Station:
         issuer = self.certificates.get(identity.authority)
         if issuer is None or identity.is_revoked:
             return None
-        certificate, now = identity.certificate, self.clock()
-        check_valid(identity.device, certificate.not_valid_before_utc, certificate.not_valid_after_utc, now=now)
+        check_standing(identity, now=(now := self.clock()))
         with self._ledger() as ledger:
             files = self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")), ledger.name)
             ledger.deliver(identity, at=now)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,6 +24,7 @@ from provisioning.bulk.line import Done, Line, failed_header
 from provisioning.bulk.rows import Defaults
 from provisioning.bulk.table import Part, Problem, Table
 from provisioning.durable import PRIVATE
+from provisioning.errors import StationError
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.seal import seal
 from provisioning.processes import processes
@@ -33,6 +34,9 @@ from provisioning.station_key import STATION_PUBLIC_KEY_FILE
 
 ALONE = 2_000
 """Up to so many rows, other processes would take longer to start than they save."""
+
+_SHOWN = 100
+"""Lines of rows that wait."""
 
 Progress = Callable[[int], None]
 """Hears how many more rows are done."""
@@ -107,7 +111,10 @@ def check_batch(
 def issue_batch(
     batch: Batch, station: Station, opener: Callable[[], Station], *, jobs: int, progress: Progress
 ) -> Done:
-    """Every row issued and delivered, or among the failed; in a folder that is `held`."""
+    """Every row issued and delivered, or among the failed; in a folder that is `held`.
+
+    `StationError` when rows wait, once all that can be done is done: see `line`.
+    """
     if batch.key_passphrase is not None:
         batch.folder.check_passphrase(batch.key_passphrase)
     parts = batch.table.parts
@@ -121,7 +128,17 @@ def issue_batch(
     else:
         with processes(jobs, _open_line, opener, batch) as pool:
             done += _finished({pool.submit(_issue, part): part for part in parts}, progress)
+    if waiting := sorted((each for part in done for each in part.waiting), key=lambda each: each.line):
+        raise StationError(_told(batch.table, waiting))
     return Done(sum(each.issued for each in done), sum(each.failed for each in done))
+
+
+def _told(table: Table, waiting: Sequence[Problem]) -> str:
+    """The first row that waits, and where the others are; the first ones may be all that somebody needs to see."""
+    first, others = waiting[0], [f"{each.line}" for each in waiting[1 : _SHOWN + 1]]
+    more = f" and {len(waiting) - 1 - len(others):,} more" if len(waiting) - 1 > len(others) else ""
+    also = f"; so do lines {', '.join(others)}{more}" if others else ""
+    return f"{table.path}:{first.line}: {first.text}. This row waits with its key{also}; what could be done is done"
 
 
 def finish(batch: Batch, station: Station, signer: Signer, done: Done, *, begun: datetime) -> dict[str, Any]:

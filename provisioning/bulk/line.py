@@ -2,14 +2,20 @@
 
 The order within a part is that of one issuance: keys on the disk, intents in the ledger, signatures, certificates in
 the ledger, results on the disk, and only then the ledger says that they were delivered.
+
+A row whose standing identity is not valid by this station's clock comes back with the reason, if the device has the
+key. A key that was made here would go with the row, and would be wanted if it is the clock that is wrong: such a row
+keeps its part unfinished, and everything else goes on.
 """
 
 import csv
 import io
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from cryptography.x509 import load_der_x509_certificate
 
 from protocol.bundle import KEY_FILE
 from protocol.device_id import DeviceId
@@ -18,9 +24,9 @@ from provisioning.algorithm import PublicKey
 from provisioning.bulk.folder import Folder
 from provisioning.bulk.keys import Made, keep_keys, make_or_read_keys
 from provisioning.bulk.rows import Asked, Defaults, RowError, asked, check
-from provisioning.bulk.table import REASON, Part, Problem, Row, Table
+from provisioning.bulk.table import DEVICE, REASON, Part, Problem, Row, Table
 from provisioning.durable import make_folder, write_durably
-from provisioning.errors import RefusedError
+from provisioning.errors import RefusedError, StationError
 from provisioning.hand_over import hand_over
 from provisioning.issue_many import Wanted
 from provisioning.key_file import make_or_read_device_key
@@ -38,6 +44,8 @@ class Done:
 
     issued: int
     failed: int
+    waiting: tuple[Problem, ...] = ()
+    """Rows that are neither, so their part is not finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +71,12 @@ class Line:
         if self._is_done(part, ledger):
             return Done(_lines(self.folder.certificates(part.index).read_bytes()), self._count_failed(part))
         refused: dict[int, str] = {}
+        waiting: list[Problem] = []
         rows = self.table.rows_of(part)
         requests = self._requests(part, [self._asked(row, refused) for row in rows], refused)
-        identities = self._identities(requests, ledger, refused)
+        identities = self._identities(requests, ledger, refused, waiting)
+        if waiting:
+            return Done(0, 0, tuple(waiting))
         self._write(part, rows, identities, refused, ledger.name)
         ledger.deliver_all(list(identities.values()), at=self.station.clock())
         return Done(len(identities), len(refused))
@@ -109,7 +120,11 @@ class Line:
         return requests
 
     def _identities(
-        self, requests: Sequence[tuple[Asked, Request]], ledger: Ledger, refused: dict[int, str]
+        self,
+        requests: Sequence[tuple[Asked, Request]],
+        ledger: Ledger,
+        refused: dict[int, str],
+        waiting: list[Problem],
     ) -> dict[int, Identity]:
         """By line, in the order of the lines."""
         by_signer: dict[str, list[tuple[Asked, Request]]] = defaultdict(list)
@@ -119,10 +134,12 @@ class Line:
         for signer, group in by_signer.items():
             wanted = [Wanted(request, row.order.profile) for row, request in group]
             for (row, _), given in zip(group, self.station.issue_many(signer, wanted, ledger), strict=True):
-                if isinstance(given, RefusedError):
-                    refused[row.row.line] = str(given)
-                else:
+                if isinstance(given, Identity):
                     found[row.row.line] = given
+                elif row.csr is None and isinstance(given, StationError):
+                    waiting.append(Problem(row.row.line, DEVICE, str(given)))
+                else:
+                    refused[row.row.line] = str(given)
         return dict(sorted(found.items()))
 
     def _write(
@@ -159,7 +176,10 @@ class Line:
         return make_or_read_device_key(folder / KEY_FILE, row.order.profile.key_type).public_key()
 
     def _is_done(self, part: Part, ledger: Ledger) -> bool:
-        """Whether an earlier run came to the end of a part: its files stand, and the ledger knows of the delivery."""
+        """Whether an earlier run came to the end of a part: its files stand, and the ledger knows of the delivery.
+
+        And whether what it issued is valid by this run's clock, before it is handed out with the whole.
+        """
         path = self.folder.certificates(part.index)
         if not path.exists():
             return False
@@ -168,7 +188,11 @@ class Line:
             return True
         device = DeviceId(results.rsplit(b"\n", 2)[-2].partition(b",")[0].decode())
         latest = latest_of(ledger.connection, device)
-        return latest is not None and delivered_at(ledger.connection, latest.number) is not None
+        if latest is None or delivered_at(ledger.connection, latest.number) is None:
+            return False
+        now = self.station.clock()
+        certificates = (load_der_x509_certificate(a2b_base64(line.rpartition(b",")[2])) for line in results.split())
+        return all(each.not_valid_before_utc <= now <= each.not_valid_after_utc for each in certificates)
 
     def _count_failed(self, part: Part) -> int:
         path = self.folder.failed(part.index)

@@ -39,8 +39,8 @@ def ask(device: DeviceId = DEVICE) -> Request:
     return Request.of_key(p256().public_key(), device=device, model="fl50", authority="line-a", key_type=KeyType.P256)
 
 
-def intend(request: Request, authority: IssuingAuthority = AUTHORITY) -> Intent:
-    return draft(request, authority.template, profile=PROFILE, now=NOW, serial=x509.random_serial_number())
+def intend(request: Request, authority: IssuingAuthority = AUTHORITY, now: datetime = NOW) -> Intent:
+    return draft(request, authority.template, profile=PROFILE, now=now, serial=x509.random_serial_number())
 
 
 def issued(ledger: Ledger, request: Request, authority: IssuingAuthority = AUTHORITY) -> Identity:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -364,6 +365,60 @@ def test_a_process_that_outlives_its_killed_batch_keeps_the_next_run_out(tmp_pat
             pass
     with folder.held(of), pytest.raises(StationError, match="is running already"), folder.held(of):
         pass
+
+
+def ahead() -> datetime:
+    return datetime.now(UTC) + timedelta(days=3)
+
+
+def test_what_a_clock_that_was_ahead_issued_comes_back_with_the_reason(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"device": f"device{number}", "csr": request()} for number in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_command, "now", ahead)
+        first = batch(factory, write(factory.home / "early.csv", rows[:1]), factory.home / "early", model="fl100")
+        assert first.code == 0, first.err
+        patch.setattr(batch_command, "finish", stopped)
+        killed = batch(factory, write(factory.home / "order.csv", rows[:1]), factory.home / "half", model="fl100")
+        assert killed.code == 1
+    resumed = batch(factory, factory.home / "order.csv", factory.home / "half", model="fl100")
+    other = batch(factory, write(factory.home / "both.csv", rows), factory.home / "other", model="fl100")
+    assert (resumed.code, other.code, other.json["issued"], other.json["failed"]) == (2, 2, 1, 1), other.err
+    for folder in ("half", "other"):
+        (failed,) = read(factory.home / folder / "failed.csv")
+        assert "device device0: its certificate is valid from" in failed["reason"]
+        assert "set this station's clock" in failed["reason"]
+        issued = [certificate(row) for row in read(factory.home / folder / "certificates.csv")]
+        assert all(each.not_valid_before_utc <= datetime.now(UTC) for each in issued)
+
+
+def test_a_key_that_was_made_here_waits_until_the_clock_is_right_or_its_device_is_ended(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 2)
+    file, out = write(factory.home / "order.csv", devices(5)), factory.home / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_command, "now", ahead)
+        patch.setattr(Ledger, "record_all", stopped)
+        assert batch(factory, file, out).code == 1
+    waiting = batch(factory, file, out)
+    assert (waiting.code, waiting.out) == (1, "")
+    assert f"{file}:2: device device0: its certificate is valid from" in waiting.err
+    assert "This row waits with its key; so do lines 3; what could be done is done" in waiting.err
+    assert len(list((out / "parts").glob("*.certificates.csv"))) == 2, "the parts behind it went on"
+    assert factory.revoke("device1").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_command, "now", ahead)
+        done = batch(factory, file, out)
+    assert (done.code, done.json["issued"], done.json["failed"]) == (2, 4, 1), done.err
+    keys = {row["device"]: row["key"] for row in read(out / "keys.csv")}
+    assert set(keys) == {"device0", "device2", "device3", "device4"}
+    for row in read(out / "certificates.csv"):
+        key = load_der_private_key(base64.b64decode(keys[row["device"]]), None)
+        assert key.public_key() == certificate(row).public_key()
+    (failed,) = read(out / "failed.csv")
+    assert "this key of device device1 was revoked; a new identity needs a new key" in failed["reason"]
 
 
 def wait_for_parts(out: Path, count: int, process: subprocess.Popen[bytes]) -> None:

@@ -1,15 +1,14 @@
 """Many identities with two commits, each as if it came alone."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 
 from protocol.device_id import DeviceId
 from provisioning.authority import IssuingAuthority
-from provisioning.errors import RefusedError, StationError
-from provisioning.issue_many import Wanted, issue_many
+from provisioning.errors import StationError
+from provisioning.issue_many import Given, Wanted, issue_many
 from provisioning.ledger.history import read_history
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Reason
@@ -21,8 +20,10 @@ def wanted(*devices: str) -> list[Wanted]:
     return [Wanted(ask(DeviceId(device)), PROFILE) for device in devices]
 
 
-def many(ledger: Ledger, asked: list[Wanted], authority: IssuingAuthority = AUTHORITY) -> list[Identity | RefusedError]:
-    return issue_many(asked, authority, ledger, clock=lambda: NOW, new_serial=x509.random_serial_number)
+def many(
+    ledger: Ledger, asked: list[Wanted], authority: IssuingAuthority = AUTHORITY, now: datetime = NOW
+) -> list[Given]:
+    return issue_many(asked, authority, ledger, clock=lambda: now, new_serial=x509.random_serial_number)
 
 
 def test_each_is_what_it_would_be_alone_and_the_same_again(tmp_path: Path) -> None:
@@ -55,8 +56,25 @@ def test_what_an_earlier_run_prepared_is_signed_as_it_was_prepared(tmp_path: Pat
         assert first.certificate.tbs_certificate_bytes == standing.to_be_signed
     with Ledger.open(tmp_path / "other", "dev", create=True) as ledger:
         ledger.prepare(intend(asked[0].request), at=NOW)
-        with pytest.raises(StationError, match="names another issuer than authority line-a is now"):
-            many(ledger, asked, make_authority())
+        first, second = many(ledger, asked, make_authority())
+    assert isinstance(first, StationError)
+    assert "names another issuer than authority line-a is now" in str(first)
+    assert isinstance(second, Identity), "one device of an earlier day keeps no other back"
+
+
+def test_what_is_not_valid_by_the_clock_is_not_given_and_keeps_no_other_back(tmp_path: Path) -> None:
+    asked = wanted("signed", "signed-too", "prepared", "new")
+    with Ledger.open(tmp_path, "dev", create=True) as ledger:
+        ahead = NOW + timedelta(days=3)
+        signed, _ = many(ledger, asked[:2], now=ahead)
+        ledger.prepare(intend(asked[2].request, now=ahead), at=NOW)
+        given = many(ledger, asked)
+        assert [type(each) for each in given] == [StationError, StationError, StationError, Identity]
+        for each, refused in zip(asked[:3], given[:3], strict=True):
+            assert f"device {each.request.device}: its certificate is valid from 2026-11-26 11:00" in str(refused)
+        later = many(ledger, asked, now=ahead)
+    assert (later[0], later[3]) == (signed, given[3]), "the same, whenever they are valid"
+    assert isinstance(later[2], Identity)
 
 
 def test_one_that_ended_between_its_two_commits_is_refused(tmp_path: Path) -> None:
