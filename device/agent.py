@@ -372,7 +372,8 @@ class Agent:
             boot_count=self.state.boot_count,
             reconnects=max(0, self.connects - 1),
             waiting_rows=self.sender.waiting,
-            dropped_rows=sum(self.store.dropped.values()),
+            dropped=self.store.dropped,
+            thinned_values=self.sampler.thinning.values,
             unheard_batches=self.sender.unheard,
             failed_samples=self.sampler.faults.count,
             signal_dbm=self.radio(moment).signal_dbm,
@@ -387,6 +388,8 @@ class Agent:
             "batches": self.sender.delivered,
             "unheard_batches": self.sender.unheard,
             "dropped_rows": sum(self.store.dropped.values()),
+            "thinned_values": self.sampler.thinning.values,
+            "failed_samples": self.sampler.faults.count,
             "waiting_rows": self.sender.waiting,
             "wants_restart": self.wants_restart,
         }

@@ -22,6 +22,7 @@ _STYLES = {
     "unheard": _NEWS,
     "clock_jumped": _NEWS,
     "moved": _NEWS,
+    "thinning": _NEWS,
     "summoned": _NEWS,
 }
 COLUMN = 14
@@ -40,6 +41,12 @@ def _plain(event: dict[str, Any]) -> str:
     """An event that needs no sentence of its own."""
     rest = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in event.items() if name != "event")
     return f"{event['event'].replace('_', ' ')}|{rest}"
+
+
+def _thinning(event: dict[str, Any]) -> str:
+    if event["keeps_one_in"] == 1:
+        return f"whole again|the buffer has room; {event['left_out']} values were left out since the start"
+    return f"thinning|the buffer fills: one value in {event['keeps_one_in']} is kept"
 
 
 def _failed(event: dict[str, Any]) -> str:
@@ -66,6 +73,7 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "sample_failed": lambda e: f"no reading|of {e['what']}: {e['reason']}; it is tried again with each sample",
     "sample_works": lambda e: f"reading|of {e['what']} works again",
     "sampler_lost": lambda e: f"no sampler|{e['reason']}; nothing more is measured",
+    "thinning": _thinning,
     "clock_jumped": lambda e: f"clock jumped|by {e['by_seconds']:+g} s; rows keep their order",
     "buffer_dropped": lambda e: f"dropped|{e['rows']} rows of priority {e['priority']}: {e['reason']}",
     "buffer_unavailable": lambda e: f"no flash|{e['reason']}; rows wait in memory",

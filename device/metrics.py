@@ -3,9 +3,11 @@
 They go at the lowest priority, so that a full buffer gives them up before any measurement.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from device.buffer.row import Reason
 from protocol.measurement import Reading
 
 
@@ -19,8 +21,10 @@ class Health:
     reconnects: int
     """Connections since this start, without the first."""
     waiting_rows: int
-    dropped_rows: int
-    """Since the buffer's file was made."""
+    dropped: Mapping[Reason, int]
+    """Rows by reason, since the buffer's file was made."""
+    thinned_values: int
+    """Left out while the buffer filled, since this start."""
     unheard_batches: int
     failed_samples: int
     """Readings that a sensor did not give, since this start."""
@@ -34,7 +38,9 @@ def readings_of(health: Health) -> tuple[Reading, ...]:
         "boots": health.boot_count,
         "reconnects": health.reconnects,
         "waiting_rows": health.waiting_rows,
-        "dropped_rows": health.dropped_rows,
+        "dropped_rows": sum(health.dropped.values()),
+        **{f"dropped_rows.{reason}": rows for reason, rows in health.dropped.items() if rows},
+        "thinned_values": health.thinned_values,
         "unheard_batches": health.unheard_batches,
         "failed_samples": health.failed_samples,
     }

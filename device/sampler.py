@@ -10,11 +10,13 @@ from device.buffer.row import MAX_ROW_BYTES, Priority
 from device.clock_watch import ClockWatch
 from device.configuration import WHOLE_CHANNEL, ChannelConfiguration, Configuration
 from device.edge.channel import ChannelState, Kept, finish, step
+from device.edge.pressure import keep_every
 from device.faults import Faults
 from device.row_codec import Provenance, check_reading, encode_row
 from device.row_group import RowGroup
 from device.row_store import RowStore
 from device.surroundings import Emit, Source, Surroundings, whole_milliseconds
+from device.thinning import Thinning
 from protocol.measurement import ClockQuality, Reading, moment_of_uptime
 from protocol.senml import CHANNEL_TWICE, BatchRefusedError
 
@@ -48,6 +50,7 @@ class Sampler:
         "store",
         "surroundings",
         "taken",
+        "thinning",
     )
 
     def __init__(
@@ -76,7 +79,7 @@ class Sampler:
         self._configuration, self._every = configuration, every
         self._channels: dict[str, ChannelState] = {}
         self._units: dict[str, str] = {}
-        self._group, self.faults = RowGroup(store), Faults(emit)
+        self._group, self.faults, self.thinning = RowGroup(store), Faults(emit), Thinning(emit)
         before = store.oldest(1)
         self.has_urgent = before is not None and before.priority is Priority.URGENT
         """Whether there are urgent rows that no sender knows of; a power cut may have come before they were sent."""
@@ -125,22 +128,26 @@ class Sampler:
         """Measure once."""
         moment = self._moment()
         fullness = self.store.fullness()
+        left_out = 0
         rows: dict[tuple[Priority, datetime], list[Reading]] = {}
         for reading in self._readings(moment):
             rule = self._rule(reading.channel)
             state = self._channels.get(reading.channel, _FRESH)
             try:
-                self._channels[reading.channel], kept = step(rule, state, moment, reading.value, fullness=fullness)
+                after, kept = step(rule, state, moment, reading.value, fullness=fullness)
             except ArithmeticError as error:
                 self._channels.pop(reading.channel, None)
                 self.faults.failed(reading.channel, error)
                 continue
             self.faults.worked(reading.channel)
+            left_out += after.thinned - state.thinned
+            self._channels[reading.channel] = after
             self._units[reading.channel] = reading.unit
             for value in kept:
                 rows.setdefault((rule.lane, value.time), []).extend(self._stored(reading.channel, value))
         for (priority, time), readings in sorted(rows.items(), key=lambda row: row[0]):
             self.put(priority, time, tuple(readings))
+        self.thinning.note(left_out, keeps_one_in=keep_every(fullness))
         self._measure_itself(moment)
         self._store_what_is_due()
         if self.limit is not None and self.taken >= self.limit:
@@ -246,8 +253,9 @@ class Sampler:
         except ArithmeticError as error:
             self.faults.failed(channel, error)
             return
-        for value in values:
-            self.put(rule.lane, value.time, self._stored(channel, value))
+        if values:
+            readings = tuple(reading for value in values for reading in self._stored(channel, value))
+            self.put(rule.lane, values[0].time, readings)
 
     def _stored(self, channel: str, kept: Kept) -> tuple[Reading, ...]:
         """The reading to store; none when the name or the number of a statistic is longer than a batch can hold."""

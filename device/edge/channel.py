@@ -64,6 +64,8 @@ class ChannelState:
     told: dict[Statistic | None, Told] = field(default_factory=dict)
     passed: int = 0
     """How many moments a deadband let pass: pressure keeps one in so many of them."""
+    thinned: int = 0
+    """How many values pressure left out."""
 
 
 def step(
@@ -99,4 +101,5 @@ def _pass(
     if is_kept and rule.deadband is not None:
         # Told is what was stored: a value left out under pressure is still news when it comes again.
         told = {**told, **{v.statistic: Told(v.time, v.value) for v in values}}
-    return replace(state, told=told, passed=state.passed + 1), values if is_kept else ()
+    thinned = state.thinned if is_kept else state.thinned + len(values)
+    return replace(state, told=told, passed=state.passed + 1, thinned=thinned), values if is_kept else ()
