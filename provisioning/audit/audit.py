@@ -24,6 +24,7 @@ from provisioning.ledger.chain import Head
 from provisioning.ledger.rows import head_of
 from provisioning.ledger.schema import open_connection
 from provisioning.processes import processes
+from provisioning.stations.right import leased_period
 
 SEGMENT_ENTRIES = 12_000
 """A stretch: 4,000 issuances, about a quarter of a second and 10 MB."""
@@ -66,6 +67,8 @@ class Report:
     """Signatures of authorities that were verified."""
     is_deep: bool
     """Whether those are all."""
+    without: tuple[str, ...]
+    """Authorities whose certificate is not here, so that nothing they signed is verified."""
     sealed: Sealed
     head: Head
     findings: tuple[Finding, ...]
@@ -96,12 +99,14 @@ def audit(question: Question, *, jobs: int, progress: Callable[[int, int], None]
         sealed = check_seals(connection, head, question.stations)
         findings += [*sealed.findings, *check_devices(connection, head, now=question.now)]
     findings += check_leases(together(each.tallies for each in checked), _issuers(question).rights)
-    findings += [_without(authority) for authority in sorted(set().union(*(each.unknown for each in checked)))]
+    unknown = sorted(set().union(*(each.unknown for each in checked)))
+    findings += [_without(authority) for authority in unknown]
     return Report(
         entries=sum(each.entries for each in checked),
         identities=sum(each.certificates for each in checked),
         verified=sum(each.verified for each in checked),
-        is_deep=question.sample.share == 1,
+        is_deep=question.sample.share == 1 and not unknown,
+        without=tuple(unknown),
         sealed=sealed,
         head=head,
         findings=tuple(sorted(findings, key=lambda finding: finding.number or 0)),
@@ -173,7 +178,9 @@ def certificates_in(folder: Path) -> dict[str, bytes]:
     found = {}
     for path in sorted(folder.glob("*.pem")):
         try:
-            found[path.stem] = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
-        except ValueError as error:
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            leased_period(certificate)  # all its extensions are read here, where the file is known
+            found[path.stem] = certificate.public_bytes(Encoding.DER)
+        except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise StationError(f"{path}: is no readable certificate ({error}); restore it") from error
     return found

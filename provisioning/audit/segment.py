@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from provisioning.algorithm import PublicKey, public_key_der
@@ -210,7 +210,7 @@ def _contents(row: tuple[Any, ...], *, is_named_by_vendor: bool) -> tuple[list[F
             found.append(wrong("its certificate ends before the ledger says"))
         if not (is_plain or is_named_by_vendor or _names(certificate) == [device]):
             found.append(wrong("its certificate names another device"))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         found.append(wrong(f"what was signed is no certificate ({error})"))
         return found, None
     return found, certificate

@@ -1,5 +1,7 @@
 """A row as an order with its request, or why it is none."""
 
+import os
+import stat
 import string
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,11 +83,7 @@ def _csr(row: Row, folder: Path) -> bytes | None:
     if text and file:
         raise RowError(CSR, f"a request and a file of one, {file}; give one of the two")
     if file:
-        try:
-            with (folder / file).open("rb") as opened:
-                return opened.read(MAX_CSR_BYTES + 1)
-        except OSError as error:
-            raise RowError(CSR_FILE, f"{file} cannot be read ({error.strerror}); give the device's request") from error
+        return _read(folder / file, file)
     if not text:
         return None
     if text.startswith("-----"):
@@ -93,3 +91,19 @@ def _csr(row: Row, folder: Path) -> bytes | None:
     if not _BASE64.issuperset(text):
         raise RowError(CSR, "is neither PEM nor Base64 in one line; write the request as one of the two")
     return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}\n-----END CERTIFICATE REQUEST-----\n".encode()
+
+
+def _read(path: Path, named: str) -> bytes:
+    """A request's file. What is no plain file is not waited for: a pipe might never say anything."""
+    try:
+        with open(path, "rb", opener=_at_once) as opened:  # Path.open takes no opener
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                raise RowError(CSR_FILE, f"{named} is no file; give the device's request")
+            return opened.read(MAX_CSR_BYTES + 1)
+    except (OSError, ValueError) as error:  # a name with a NUL is no name to the system
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise RowError(CSR_FILE, f"{named} cannot be read ({why}); give the device's request") from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

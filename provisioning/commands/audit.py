@@ -112,7 +112,11 @@ def _facts(report: Report, seconds: float) -> dict[str, object]:
 
 
 def _signatures(report: Report) -> str:
-    return "every signature" if report.is_deep else f"{report.verified} signatures drawn at random (--deep: all)"
+    if report.is_deep:
+        return "every signature"
+    if report.without:
+        return f"{report.verified} signatures, and none of {', '.join(report.without)}, without their certificates"
+    return f"{report.verified} signatures drawn at random (--deep: all)"
 
 
 def _progress() -> Progress:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
@@ -86,5 +87,13 @@ def _judged(
         return [f"its subject's common name: {error}"]
     host_name = device_hostname(device, domain) if profile.alternative_name is NameKind.HOST_NAME else None
     expected = Expected(name=device, key_type=profile.key_type, host_name=host_name)
-    refusal = refused_keys.refusal(spki_of(certificate))
+    refusal = _listed(certificate, refused_keys)
     return [*objections(certificate, issuer, expected, now=now()), *([] if refusal is None else [refusal])]
+
+
+def _listed(certificate: x509.Certificate, refused_keys: RefusedKeys) -> str | None:
+    """That its key stands in a list; of a key that cannot be read `objections` tells."""
+    try:
+        return refused_keys.refusal(spki_of(certificate))
+    except (ValueError, UnsupportedAlgorithm):
+        return None

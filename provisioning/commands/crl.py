@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -53,6 +54,8 @@ def crl(
     with errors_told():
         if delta and delta_url is not None:
             raise RefusedError("--delta-url: stands in full lists alone; leave it out")
+        if delta_url is not None:
+            _check_url(delta_url)
         days = timedelta(days=valid_days) if valid_days else DELTA_LIFETIME if delta else FULL_LIFETIME
         wanted = Wanted(authority=authority, is_delta=delta, lifetime=days, delta_url=delta_url, now=now())
         _check_known(stack, authority)
@@ -68,6 +71,19 @@ def crl(
                 planned = plan_list(wanted, shelf, ledger, published)
                 path, count = issue_list(planned, shelf, ledger, factory, signer=signer, out=published)
         _tell(planned, count, path, result="signed", as_json=as_json)
+
+
+def _check_url(text: str) -> None:
+    """Refuse what no reader of the list could fetch (RFC 5280, section 5.2.6 and 4.2.1.13)."""
+    try:
+        url = urlsplit(text)
+        is_whole = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not text.isascii() or not text.isprintable() or " " in text:
+        raise RefusedError(
+            f"--delta-url: {text!r} is no address in ASCII; write one such as http://crl.example.com/line-a.delta.crl"
+        )
 
 
 def _check_known(stack: str, authority: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,12 @@ class Defect:
     """What is wrong, and the way out."""
 
 
-def certificate_in(der: bytes) -> x509.Certificate:
-    """The certificate in DER; `ValueError` for everything that is none."""
+def certificate_in(data: bytes) -> x509.Certificate:
+    """The certificate in DER or PEM; `ValueError` for everything that is none, or has a key of no kind we know."""
+    is_pem = data.lstrip().startswith(b"-----")
     try:
-        return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as error:
+        certificate = x509.load_pem_x509_certificate(data) if is_pem else x509.load_der_x509_certificate(data)
+        certificate.public_key()
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise ValueError(f"its certificate cannot be read ({error})") from error
+    return certificate

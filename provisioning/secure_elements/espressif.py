@@ -8,12 +8,12 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from provisioning.errors import RefusedError
-from provisioning.secure_elements.element import Defect, Element
+from provisioning.secure_elements.element import Defect, Element, certificate_in
 
 COLUMNS = ("MAC", "cn", "cert")
 MAX_FIELD_CHARACTERS = 16_384
@@ -35,41 +35,40 @@ def read_espressif(data: bytes) -> Iterator[Element | Defect]:
             "this file holds private keys; no list of modules does. Treat those keys as lost to others, and give the "
             "list of MAC, cn and cert alone"
         )
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    columns = tuple(rows.fieldnames or ())
+    with _fields_in_bounds(1):
+        columns = tuple(rows.fieldnames or ())
     if _OF_ONE_DEVICE in columns:
         raise RefusedError("this is the partition of one device (esp_secure_cert), no list; give Espressif's list")
     if not set(COLUMNS) <= set(columns):
         raise RefusedError(f"line 1: the columns are {', '.join(columns)}; a list of modules has {', '.join(COLUMNS)}")
-    csv.field_size_limit(MAX_FIELD_CHARACTERS)
     while True:
         line = rows.line_num + 1
-        try:
+        with _fields_in_bounds(line):
             row = next(rows, None)
-            if row is None:
-                return
+        if row is None:
+            return
+        try:
             yield _element(f"line {line}", row)
-        except csv.Error as error:
-            raise RefusedError(
-                f"line {line}: {error}; no field has more than {MAX_FIELD_CHARACTERS} characters"
-            ) from error
         except ValueError as error:
             yield Defect(f"line {line}", str(error))
+
+
+@contextmanager
+def _fields_in_bounds(line: int) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise RefusedError(f"line {line}: {error}; no field has more than {MAX_FIELD_CHARACTERS} characters") from error
 
 
 def _element(place: str, row: Mapping[str, str | None]) -> Element:
     mac = (row["MAC"] or "").replace(":", "").replace("-", "").lower()
     if not _MAC.fullmatch(mac):
         raise ValueError(f"its MAC {row['MAC']!r} is not 12 hexadecimal digits; ask for a new file")
-    certificate = _certificate(row["cert"] or "")
+    certificate = certificate_in((row["cert"] or "").encode())
     names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [row["cn"]]:
         raise ValueError(f"its cn is {row['cn']!r}, and its certificate says {' and '.join(names) or 'none'}")
     return Element(place=place, serial=mac, part="", certificate=certificate)
-
-
-def _certificate(pem: str) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate(pem.encode("ascii"))
-    except (ValueError, x509.InvalidVersion) as error:
-        raise ValueError(f"its certificate cannot be read ({error})") from error

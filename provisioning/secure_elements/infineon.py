@@ -16,9 +16,7 @@ from pathlib import PurePosixPath
 from typing import cast
 
 import py7zr
-from cryptography import x509
 from cryptography.x509.oid import NameOID
-from py7zr.exceptions import ArchiveError
 from py7zr.io import BytesIOFactory
 
 from provisioning.errors import RefusedError
@@ -72,28 +70,30 @@ def _unpacked(data: bytes) -> dict[str, bytes]:
     """Every file of an archive, in memory: nothing of a stranger's archive is written anywhere."""
     try:
         with py7zr.SevenZipFile(io.BytesIO(data)) as archive:
-            if archive.needs_password():
-                raise RefusedError(
-                    "this archive has a password; unpack it with what Infineon gave you, and pack it anew"
-                )
-            size = sum(each.uncompressed for each in archive.list())
-            if size > MAX_BUNDLE_BYTES:
-                raise RefusedError(
-                    f"this archive unpacks to {size} bytes, and no bundle has more than {MAX_BUNDLE_BYTES}"
-                )
+            _check_archive(archive)
             factory = BytesIOFactory(MAX_BUNDLE_BYTES)
             archive.extractall(factory=factory)
-    except (ArchiveError, OSError, EOFError, ValueError, LookupError, TypeError) as error:
+    except RefusedError:
+        raise
+    except Exception as error:  # py7zr meets damage with the errors of each of its decoders
         raise RefusedError(
             f"this is no 7-Zip archive ({type(error).__name__}); give the bundle as downloaded"
         ) from error
     return {name: cast("io.BytesIO", stream).read() for name, stream in factory.products.items()}
 
 
+def _check_archive(archive: py7zr.SevenZipFile) -> None:
+    if archive.needs_password():
+        raise RefusedError("this archive has a password; unpack it with what Infineon gave you, and pack it anew")
+    size = sum(each.uncompressed for each in archive.list())
+    if size > MAX_BUNDLE_BYTES:
+        raise RefusedError(f"this archive unpacks to {size} bytes, and no bundle has more than {MAX_BUNDLE_BYTES}")
+
+
 def _element(name: str, data: bytes, serial_from: SerialFrom) -> Element:
     if len(data) > MAX_CERTIFICATE_BYTES:
         raise ValueError(f"it has {len(data)} bytes, and no certificate has more than {MAX_CERTIFICATE_BYTES}")
-    certificate = _certificate(data)
+    certificate = certificate_in(data)
     if serial_from is SerialFrom.FILE_NAME:
         serial = PurePosixPath(name).stem
     else:
@@ -108,12 +108,3 @@ def _element(name: str, data: bytes, serial_from: SerialFrom) -> Element:
             f"{next(other for other in SerialFrom if other is not serial_from)}"
         )
     return Element(place=name, serial=serial, part="", certificate=certificate)
-
-
-def _certificate(data: bytes) -> x509.Certificate:
-    if not data.lstrip().startswith(b"-----"):
-        return certificate_in(data)
-    try:
-        return x509.load_pem_x509_certificate(data)
-    except (ValueError, x509.InvalidVersion) as error:
-        raise ValueError(f"its certificate cannot be read ({error})") from error

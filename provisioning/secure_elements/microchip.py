@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
@@ -39,7 +40,12 @@ class ManifestSigners:
     def __init__(self, certificates: Sequence[x509.Certificate]) -> None:
         self._known: dict[str, tuple[str, ECKey]] = {}
         for certificate in certificates:
-            key = certificate.public_key()
+            try:
+                key, identifier = certificate.public_key(), _key_identifier(certificate)
+            except (ValueError, UnsupportedAlgorithm) as error:
+                raise RefusedError(
+                    f"--manifest-signer: a certificate cannot be read ({error}); give Microchip's manifest signer"
+                ) from error
             if not isinstance(key, ec.EllipticCurvePublicKey):
                 raise RefusedError(
                     f"--manifest-signer: the key of {certificate.subject.rfc4514_string()} is no EC key, and manifests "
@@ -47,7 +53,7 @@ class ManifestSigners:
                 )
             pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
             thumbprint = _base64url(certificate.fingerprint(hashes.SHA256()))
-            self._known[thumbprint] = _key_identifier(certificate), ECKey.import_key(pem)
+            self._known[thumbprint] = identifier, ECKey.import_key(pem)
 
     def key_of(self, protected: Mapping[str, Any]) -> ECKey:
         """The key that a protected header names; `ValueError` when nobody trusts it."""

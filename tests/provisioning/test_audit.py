@@ -27,7 +27,7 @@ from provisioning.ledger.schema import ENTRIES, beginning
 from provisioning.ledger.seal import seal
 from tests.provisioning.factory import Factory, provisioning
 from tests.provisioning.ledgers import AUTHORITY, NOW, ask, intend, issued
-from tests.provisioning.requests import p256
+from tests.provisioning.requests import p256, with_unreadable_extension
 
 STATION = FileSigner(p256())
 ALL = Sample(share=1, offset=0)
@@ -345,6 +345,20 @@ def test_the_command_tells_a_sound_ledger_and_ends_with_one_that_is_not(factory:
     for_people = provisioning(*command[:-1])
     assert for_people.code == 1
     assert "provisioning: chain: entry 3 (step) does not follow from entry 2 and what it says" in for_people.err
+
+
+def test_a_certificate_of_an_authority_that_is_missing_or_cannot_be_read_is_named(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    folder = factory.home / "others"
+    folder.mkdir()
+    command = ("audit", "--stack", "dev", "--factory", factory.folder, "--authorities", folder, "--json")
+    told = provisioning(*command)
+    assert (told.code, told.json["verified_signatures"]) == (1, 0)
+    assert told.json["proven"].endswith("0 signatures, and none of line-a, without their certificates")
+    path = folder / "line-a.pem"
+    path.write_bytes(with_unreadable_extension().public_bytes(Encoding.PEM))
+    refused = provisioning(*command)
+    assert (refused.code, f"{path}: is no readable certificate" in refused.err) == (1, True), refused.err
 
 
 def test_what_is_no_station_key_is_refused(factory: Factory) -> None:

@@ -171,6 +171,8 @@ BAD_ROWS = [
     ({"device": "d", "csr": "no request"}, "order.csv:3: csr: is neither PEM nor Base64 in one line"),
     ({"device": "d", "csr": "bm90aGluZw=="}, "order.csv:3: csr: the request is no certificate request in PEM"),
     ({"device": "d", "csr_file": "none.pem"}, "order.csv:3: csr_file: none.pem cannot be read (No such file"),
+    ({"device": "d", "csr_file": "a\0b.pem"}, "order.csv:3: csr_file: a\0b.pem cannot be read (embedded null byte)"),
+    ({"device": "d", "csr_file": "pipe.pem"}, "order.csv:3: csr_file: pipe.pem is no file; give the device's request"),
     ({"device": "d", "csr": "AAAA", "csr_file": "x"}, "order.csv:3: csr: a request and a file of one, x"),
 ]
 
@@ -179,6 +181,7 @@ BAD_ROWS = [
 def test_a_bad_row_is_told_by_line_and_column_and_nothing_is_issued(
     row: dict[str, str], said: str, factory: Factory
 ) -> None:
+    os.mkfifo(factory.home / "pipe.pem")
     columns = dict.fromkeys(("device", "model", "authority", "csr", "csr_file"), "")
     file = write(factory.home / "order.csv", [{**columns, "device": "first"}, {**columns, **row}])
     refused = batch(factory, file, factory.home / "out")

@@ -253,6 +253,22 @@ def test_an_authority_that_nobody_knows_has_no_list(factory: Factory) -> None:
     assert crl(factory, "--delta", "--delta-url", "http://a").code == 2
 
 
+def test_an_address_of_deltas_that_is_none_is_refused_before_a_list_is_numbered(factory: Factory) -> None:
+    for url in (
+        "not a url",
+        "ht tp://é",
+        "http://é.example/a",
+        "http://a b/",
+        "ftp://a/b",
+        "http://",
+        "http://[",
+        "http://a:b/",
+    ):
+        refused = crl(factory, "--apply", "--delta-url", url)
+        assert (refused.code, "--delta-url: " in refused.err) == (2, True), url
+    assert crl(factory, "--apply", "--delta-url", "http://a.example/a.crl").json["number"] == 1
+
+
 @contextmanager
 def mosquitto(factory: Factory, folder: Path) -> Iterator[int]:
     """A broker that asks for certificates of the factory and reads its list; its port."""

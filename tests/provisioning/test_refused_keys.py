@@ -24,7 +24,7 @@ from stacks.document import parse_document
 from stacks.errors import StackError
 from tests.provisioning import batches
 from tests.provisioning.factory import CEREMONY, Factory, Finished, provisioning
-from tests.provisioning.requests import csr, p256, rsa_key
+from tests.provisioning.requests import csr, p256, rsa_key, with_unknown_key
 
 P256, P384, RSA = p256().public_key(), ec.generate_private_key(ec.SECP384R1()).public_key(), rsa_key(2048).public_key()
 SHORT = next(
@@ -159,6 +159,13 @@ def test_no_way_in_takes_a_key_of_a_list(factory: Factory) -> None:
             *("--authorities", factory.authorities, *profiles),
         )
     )
+    board.write_bytes(with_unknown_key(factory.chain("device2")[0]).public_bytes(Encoding.PEM))
+    strange = provisioning(
+        *("certificates", "check", board, "--stack", "dev", "--model", "fl100", "--authority", "line-a"),
+        *("--authorities", factory.authorities, *profiles, "--json"),
+    )
+    assert strange.code == 2
+    assert any("Unknown key type" in row["result"] for row in strange.json["certificates"]), strange.out
 
 
 def test_a_key_that_came_on_the_list_in_the_middle_of_a_batch_is_refused_alone(factory: Factory) -> None:

@@ -28,7 +28,7 @@ from provisioning.secure_elements.infineon import SerialFrom, Slot, read_infineo
 from provisioning.secure_elements.microchip import ManifestSigners, read_microchip
 from provisioning.secure_elements.plan import Checked, Terms, check
 from tests.provisioning.factory import Factory, Finished, provisioning
-from tests.provisioning.requests import name, p256, rsa_key
+from tests.provisioning.requests import name, p256, rsa_key, with_unknown_key
 from tests.provisioning.stack_files import with_authorities
 from tests.provisioning.vendors import NOW, Vendor, base64url, packed, usage
 from tests.provisioning.weak import roca_key
@@ -216,12 +216,40 @@ def test_a_bad_entry_of_a_manifest_is_refused_with_its_number_and_reason(case: s
         (espressif, b"tlv_type,tlv_subtype,data_value\n", "the partition of one device"),
         (espressif, b"mac,certificate\n", "line 1: the columns are mac, certificate"),
         (espressif, b"MAC,cn,cert\n1,2,-----BEGIN EC PRIVATE KEY-----\n", "holds private keys"),
+        (espressif, b"MAC,cn," + b"A" * 20_000 + b"\n", "line 1: .*no field has more than 16384"),
         (espressif, b'MAC,cn,cert\n1,2,"' + b"A" * 20_000 + b'"\n', "no field has more than 16384"),
     ],
 )
 def test_a_file_of_another_kind_is_refused_whole(read: Callable[[bytes], Checked], data: bytes, reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
         read(data)
+
+
+def test_an_archive_with_any_byte_damaged_is_refused_in_words_or_read() -> None:
+    whole = VENDOR.certificates(SERIALS[0])
+    refused = 0
+    for at in range(len(whole)):
+        damaged = whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]
+        try:
+            infineon(damaged)
+        except RefusedError as error:
+            assert "this is no 7-Zip archive" in str(error)  # noqa: PT017  # of many, each its own
+            refused += 1
+    assert refused > len(whole) * 0.9
+
+
+def test_a_certificate_of_a_key_that_nobody_knows_is_a_defect_of_its_entry() -> None:
+    key, made = VENDOR.element(SERIALS[0])
+    strange = with_unknown_key(made)
+    told = [
+        microchip(json.dumps([VENDOR.signed(VENDOR.payload(SERIALS[0], key, strange))]).encode()),
+        infineon(packed({"cd01.der": strange.public_bytes(Encoding.DER)})),
+        espressif(f'MAC,cn,cert\n{MACS[0]},sn,"{strange.public_bytes(Encoding.PEM).decode()}"\n'.encode()),
+    ]
+    rules = [defect.rule for each in told for defect in each.defects]
+    assert len(rules) == 3
+    for rule in rules:
+        assert rule.startswith("its certificate cannot be read (Unknown key type"), rule
 
 
 def certificate(**changes: Any) -> x509.Certificate:
