@@ -12,6 +12,7 @@ from device.agent import FIRMWARE, Agent
 from device.buffer.buffer import Buffer
 from device.buffer.capacity import Capacity
 from device.clock_quality import clock_quality, kernel_is_synchronized
+from device.configuration import Configuration
 from device.configuration_keeper import ConfigurationKeeper
 from device.demo_source import sample, signal_strength
 from device.exchange import Exchange
@@ -50,6 +51,8 @@ def assemble(
     bundle = read_bundle(folder)
     rows = folder / BUFFER_FOLDER
     rows.mkdir(exist_ok=True)
+    shelf = FolderShelf(folder)
+    keeper = ConfigurationKeeper(shelf, bundle.batch_window)
     buffer = Buffer(
         rows,
         Capacity.of_bytes(buffer_bytes),
@@ -57,9 +60,8 @@ def assemble(
         monotonic=surroundings.monotonic,
         random_bits=secrets.randbits,
         emit=emit,
+        times_to_live=keeper.current.time_to_live_seconds.by_priority,
     )
-    shelf = FolderShelf(folder)
-    keeper = ConfigurationKeeper(shelf, bundle.batch_window)
     slots = SlotKeeper(shelf, version=FIRMWARE, sleep=surroundings.sleep, emit=emit)
     agent = Agent(
         bundle=bundle,
@@ -73,9 +75,14 @@ def assemble(
         firmware=slots.slots.running.version,
         radio=lambda moment: Radio(settings.operator, signal_strength(moment)),
     )
-    keeper.listen(lambda: agent.sampler.configure(keeper.current))
+    keeper.listen(lambda: _configure(agent, buffer, keeper.current))
     agent.companions += [_jobs_client(agent, keeper), _shadow(agent, keeper), slots]
     return agent
+
+
+def _configure(agent: Agent, buffer: Buffer, configuration: Configuration) -> None:
+    agent.sampler.configure(configuration)
+    buffer.times_to_live = configuration.time_to_live_seconds.by_priority
 
 
 def _jobs_client(agent: Agent, keeper: ConfigurationKeeper) -> Jobs:

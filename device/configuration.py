@@ -3,6 +3,7 @@
 The cloud proposes a configuration in the shadow (`device.shadow`); only one that is valid as a whole is taken.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -15,6 +16,8 @@ from protocol.senml import MAX_CHANNEL_CHARACTERS
 
 SHORTEST_SAMPLE_SECONDS = 0.01
 LONGEST_SAMPLE_SECONDS = 3600.0
+LONGEST_LIFETIME_SECONDS = 10 * 366 * 86_400
+"""Ten years, for which our models are supported at the longest: no row is worth more than its device."""
 MAX_CHANNELS = 64
 """More than any of our boards has; a configuration must fit the 8 KB of a shadow (AWS IoT Device Shadow quotas)."""
 
@@ -69,6 +72,34 @@ class WindowWish(_Model):
         return self
 
 
+Lifetime = Annotated[int, Field(ge=1, le=LONGEST_LIFETIME_SECONDS)]
+
+
+class TimesToLive(_Model):
+    """After how many seconds of operation an undelivered row is given up, by priority; what is not named is kept."""
+
+    urgent: Lifetime | None = None
+    normal: Lifetime | None = None
+    bulk: Lifetime | None = None
+
+    @property
+    def by_priority(self) -> dict[Priority, timedelta]:
+        """As the buffer wants them."""
+        return {Priority[name.upper()]: timedelta(seconds=each) for name, each in self._named()}
+
+    def shorter_than(self, stalest_seconds: float) -> dict[str, str]:
+        """What of it would expire before its batch is due: the reason by key. Urgent rows wait for no batch."""
+        return {
+            name: f"{lifetime} is not longer than the {stalest_seconds:g} s that a batch may wait "
+            "(window.stalest_seconds), so its rows would expire unsent"
+            for name, lifetime in self._named()
+            if name != "urgent" and lifetime <= stalest_seconds
+        }
+
+    def _named(self) -> Iterable[tuple[str, int]]:
+        return self.model_dump(exclude_none=True).items()
+
+
 class Configuration(_Model):
     """The whole. A device that was told nothing works by the defaults."""
 
@@ -79,6 +110,7 @@ class Configuration(_Model):
     ] = {}
     """By name; a channel that is not named is kept whole."""
     window: WindowWish = WindowWish()
+    time_to_live_seconds: TimesToLive = TimesToLive()
     tariff: Annotated[float, Field(ge=0, le=1)] = 0.0
     """What sending costs where the device is: from 0, nothing, to 1, the dearest."""
     metrics_seconds: Annotated[int, Field(ge=1, le=LONGEST_AGE_SECONDS)] = 900

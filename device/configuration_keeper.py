@@ -101,8 +101,12 @@ def read_configuration(document: Any, promised: BatchWindow) -> Configuration:
 
 
 def _checked(configuration: Configuration, promised: BatchWindow) -> Configuration:
-    """The same; `InvalidConfigurationError` where it leaves what the model promises."""
+    """The same; `InvalidConfigurationError` where it leaves what the model promises, or gives rows up before that."""
     reasons = {f"window.{key}": reason for key, reason in configuration.window.beyond(promised).items()}
+    if not reasons:
+        stalest_seconds = configuration.window.within(promised).stalest_seconds
+        early = configuration.time_to_live_seconds.shorter_than(stalest_seconds)
+        reasons = {f"time_to_live_seconds.{key}": reason for key, reason in early.items()}
     if reasons:
         raise InvalidConfigurationError(reasons)
     return configuration

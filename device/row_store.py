@@ -43,7 +43,7 @@ class RowStore(Protocol):
 
 
 class MemoryRows:
-    """Rows in memory, under the same contract but for power cuts: for simulated devices, which have none."""
+    """Rows in memory, under the same contract, for simulated devices; power cuts and times-to-live take the buffer."""
 
     __slots__ = ("_bound", "_bytes", "_emit", "_first", "_rows", "dropped", "epoch")
 

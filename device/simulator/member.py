@@ -148,4 +148,5 @@ def _store(folder: Path, world: World, tally: Tally, now: datetime) -> RowStore:
         monotonic=asyncio.get_running_loop().time,
         random_bits=partial(bits),
         emit=tally.note,
+        times_to_live=world.configuration.time_to_live_seconds.by_priority,
     )

@@ -96,6 +96,10 @@ def test_the_machine_answers_whether_its_clock_is_kept() -> None:
         ({"window": {"freshest_seconds": 1}}, "window.freshest_seconds"),
         ({"window": {"stalest_seconds": 901}}, "window.stalest_seconds"),
         ({"tariff": 1.5}, "tariff"),
+        ({"time_to_live_seconds": {"normal": 0}}, "time_to_live_seconds.normal"),
+        ({"time_to_live_seconds": {"high": 3600}}, "time_to_live_seconds.high"),
+        ({"time_to_live_seconds": {"bulk": 900}}, "time_to_live_seconds.bulk"),
+        ({"time_to_live_seconds": {"bulk": 600}, "window": {"stalest_seconds": 600}}, "time_to_live_seconds.bulk"),
         ([], "the document"),
         (None, "the document"),
     ],
@@ -104,6 +108,11 @@ def test_a_configuration_that_is_none_is_refused_with_the_place(document: Any, p
     with pytest.raises(InvalidConfigurationError) as refused:
         read_configuration(document, BatchWindow())
     assert list(refused.value.reasons) == [place]
+
+
+def test_rows_live_longer_than_their_batch_may_wait_but_for_urgent_ones_which_do_not_wait() -> None:
+    document = {"time_to_live_seconds": {"urgent": 1, "normal": 601, "bulk": 601}, "window": {"stalest_seconds": 600}}
+    assert as_document(read_configuration(document, BatchWindow())) == document
 
 
 def test_a_configuration_outlives_a_restart_and_a_refused_one_leaves_no_trace(tmp_path: Path) -> None:

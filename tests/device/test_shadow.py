@@ -3,18 +3,27 @@
 import asyncio
 import itertools
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from device.assembly import assemble
+from device.buffer.row import Priority, Reason
+from device.companion import Companion
 from device.configuration_keeper import ConfigurationKeeper, InvalidConfigurationError
 from device.exchange import Exchange
-from device.link import Message
+from device.link import Credentials, Message
+from device.settings import Settings
 from device.shadow import Shadow
 from device.shelf import MemoryShelf
 from protocol.batch_window import BatchWindow
-from tests.device.desk import DEVICE
+from protocol.bundle import BUNDLE_FILE
+from tests.device.desk import BUNDLE, DEVICE, MORNING, reading
 from tests.device.fake_link import FakeLink, settle, told
+from tests.device.surroundings import surroundings
 
 
 class Cloud:
@@ -30,7 +39,13 @@ class Cloud:
         """How often the device samples in the end; `job`: what one configures meanwhile."""
         keeper = ConfigurationKeeper(self.shelf, BatchWindow())
         tokens = map(str, itertools.count())
-        shadow = Shadow(device=DEVICE, keeper=keeper, exchange=Exchange(lambda: next(tokens)), emit=self.events.append)
+        exchange = Exchange(lambda: next(tokens))
+        shadow = Shadow(device=DEVICE, keeper=keeper, exchange=exchange, emit=self.events.append)
+        self.meet(shadow, lambda: keeper.take(job) if job else None)
+        return keeper.current.sample_seconds
+
+    def meet(self, shadow: Companion, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """A connection until nothing moves any more; `meanwhile` happens in it."""
 
         def answer(topic: str, payload: bytes) -> int:
             body = json.loads(payload)
@@ -47,14 +62,12 @@ class Cloud:
         async def connected() -> None:
             listening = asyncio.ensure_future(shadow.accompany(FakeLink(answer)))
             await settle()
-            if job:
-                keeper.take(job)
-                await settle()
+            meanwhile()
+            await settle()
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
 
         asyncio.run(connected())
-        return keeper.current.sample_seconds
 
 
 def test_what_a_job_configured_after_a_wish_outlives_restarts_and_a_new_wish_is_taken() -> None:
@@ -101,3 +114,27 @@ class WithoutWish(MemoryShelf):
 def test_a_wish_that_cannot_be_remembered_is_worked_by_all_the_same() -> None:
     cloud = Cloud({"sample_seconds": 10}, WithoutWish())
     assert [cloud.start(), cloud.start()] == [10, 10]
+
+
+def test_the_times_to_live_of_a_wish_rule_the_buffer_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    (tmp_path / BUNDLE_FILE).write_text(BUNDLE.model_dump_json(), encoding="utf-8")
+    events: list[dict[str, Any]] = []
+    settings = Settings(credentials=Credentials(tmp_path, tmp_path, tmp_path))
+    now = 0.0
+    world = replace(surroundings(), monotonic=lambda: now)
+    cloud = Cloud({"time_to_live_seconds": {"bulk": 1000}})
+    for start in (1, 2):
+        agent = assemble(tmp_path, settings, world, emit=events.append)
+        if start == 1:
+            cloud.meet(next(each for each in agent.companions if isinstance(each, Shadow)))
+        agent.sampler.put(Priority.NORMAL, MORNING, reading(1))
+        agent.sampler.put(Priority.BULK, MORNING, reading(2))
+        agent.sampler.hand_over()
+        now += 1001
+        chunk = agent.store.oldest(1)
+        assert chunk, "an ordinary row lives on"
+        agent.store.acknowledge(chunk)
+        assert agent.store.oldest(1) is None, "the other does not"
+        assert agent.store.dropped == {Reason.EXPIRED: start}
+        agent.store.close()
+    assert [event["priority"] for event in told(events, "buffer_dropped")] == ["bulk", "bulk"]
