@@ -280,6 +280,24 @@ def test_rows_that_fail_come_back_ready_to_be_mended_and_sent_again(factory: Fac
     assert (mended.code, mended.json["issued"], mended.json["failed"]) == (0, 2, 0), mended.err
 
 
+def test_a_row_that_failed_finds_its_request_from_the_folder_it_came_back_in(factory: Factory) -> None:
+    assert factory.issue("device1").code == 0
+    for folder in ("requests", "elsewhere"):
+        (factory.home / folder).mkdir()
+    asked, absolute = factory.home / "requests" / "1.pem", factory.home / "2.pem"
+    asked.write_bytes(csr(p256()))
+    absolute.write_bytes(csr(p256()))
+    (factory.home / "batches").symlink_to("elsewhere")
+    out = factory.home / "batches" / "out"
+    rows = [{"device": "device1", "csr_file": "requests/1.pem"}, {"device": "device2", "csr_file": str(absolute)}]
+    first = batch(factory, write(factory.home / "order.csv", rows), out, model="fl100")
+    assert (first.code, first.json["failed"]) == (2, 1), first.err
+    assert [row["csr_file"] for row in read(out / "failed.csv")] == ["../../requests/1.pem"]
+    assert factory.revoke("device1", reason="superseded").code == 0
+    again = batch(factory, out / "failed.csv", factory.home / "again", model="fl100")
+    assert (again.code, again.json["issued"]) == (0, 1), again.err
+
+
 def test_keys_of_rows_that_fail_are_not_kept(factory: Factory) -> None:
     assert factory.issue("device1").code == 0
     out = factory.home / "out"
