@@ -151,8 +151,7 @@ def _records(records: list[Any]) -> Iterator[dict[Any, Any]]:
     for record in records:
         if not isinstance(record, dict):
             raise BatchRefusedError("a record is not a map")
-        labels = by_label(record).keys()
-        if len(labels) != len(record) or not {NAME, UNIT, VALUE} <= labels <= known:
+        if not record.keys() <= known or not record.keys() >= {NAME, UNIT, VALUE} or set(map(type, record)) != {int}:
             raise BatchRefusedError(f"a record has the labels {sorted(map(str, record))}, not those of a reading")
         yield record
 
