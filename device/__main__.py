@@ -1,13 +1,13 @@
 """`python -m device`: the reference device at a command line.
 
-Exit codes: 0 done, 2 bad input, 3 could not connect or deliver, 130 told twice to end.
+Exit codes: 0 done, 1 the machine failed it at work, 2 bad input, 3 could not connect or deliver, 130 told twice to end.
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,25 +15,27 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.text import Text
 
 from device.agent import Agent, CannotConnectError
 from device.assembly import BUFFER_BYTES, assemble, surroundings_of
 from device.buffer.capacity import MIN_BYTES
 from device.enrolment import EnrolmentError, make_request
-from device.event_lines import COLUMN, line_of
 from device.link import Credentials
 from device.occupancy import OccupiedError, occupied
+from device.papers import PapersError, check_papers
 from device.resolution import HostPort
 from device.settings import Settings
 from device.simulator.command import run as simulate
 from device.slot_keeper import SlotKeeper
 from device.status_command import status
 from device.surroundings import Emit, utc_now
+from device.telling import Telling, as_line
+from device.telling import as_json as as_json_line
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
 from protocol.traffic import ROUTE_WATCH
 
+FAILED = 1
 BAD_INPUT = 2
 NOT_DELIVERED = 3
 INTERRUPTED = 130
@@ -41,7 +43,6 @@ INTERRUPTED = 130
 
 app = typer.Typer(help="The reference device.", no_args_is_help=True, add_completion=False)
 _err = Console(stderr=True, highlight=False)
-_out = Console(highlight=False)
 app.command()(status)
 
 
@@ -94,11 +95,11 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Connect by the device's own name and deliver measurements."""
-    emit = _print_json if as_json else _print_line
+    telling = Telling(as_json_line if as_json else as_line)
     try:
         settings = Settings(
             credentials=Credentials(bundle / CHAIN_FILE, key or bundle / KEY_FILE, bundle / TRUST_ANCHORS_FILE),
-            proxy=HostPort.parse(proxy) if proxy else None,
+            proxy=HostPort.parse(proxy, option="--proxy") if proxy else None,
             operator=operator,
             batches=batches,
             rows=rows,
@@ -106,36 +107,46 @@ def run(  # noqa: PLR0917 - typer gives every option by name
             watch_route_every=timedelta(seconds=watch_route_every),
             attempts=attempts,
         )
-        resolver = HostPort.parse(dns) if dns else None
+        resolver = HostPort.parse_address(dns, option="--dns") if dns else None
     except ValueError as error:
         raise _refuse(str(error)) from None
-    try:
-        with occupied(bundle):
-            summary = _run(_put_together(bundle, settings, resolver, buffer_bytes, emit))
-    except OccupiedError as error:
-        raise _refuse(str(error)) from None
-    except OSError as error:
-        raise _refuse(f"{error.filename}: {error.strerror}; give the folder that `provisioning issue` wrote") from None
-    emit(summary)
+    with ExitStack() as held:
+        try:
+            held.enter_context(occupied(bundle))
+        except OccupiedError as error:
+            raise _refuse(str(error)) from None
+        except OSError as error:
+            raise _refuse(_no_folder(error)) from None
+        summary = _run(_put_together(bundle, settings, resolver, buffer_bytes, telling), telling)
+    telling(summary)
     if summary["wants_restart"]:
         # As a boot loader would: the same command anew, with nothing of this start left.
         os.execv(sys.executable, [sys.executable, "-m", "device", *sys.argv[1:]])  # noqa: S606 - its own command
 
 
-def _run(agent: Agent) -> dict[str, Any]:
+def _no_folder(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}; give the folder that `provisioning issue` wrote"
+
+
+def _run(agent: Agent, telling: Telling) -> dict[str, Any]:
     try:
-        return asyncio.run(_work(agent))
+        return asyncio.run(_work(agent, telling))
     except CannotConnectError as error:
         tries = agent.settings.attempts
         raise _refuse(f"{agent.bundle.device}: gave up after {tries} attempts: {error}", NOT_DELIVERED) from None
     except asyncio.CancelledError:
         raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        raise _refuse(f"{agent.bundle.device}: the machine failed it at work: {error}", FAILED) from None
     finally:
         agent.store.close()
 
 
-async def _work(agent: Agent) -> dict[str, Any]:
-    """Run, and end in order when asked to, at once when asked twice; the next start delivers what is left."""
+async def _work(agent: Agent, telling: Telling) -> dict[str, Any]:
+    """Run, and end in order when asked to, at once when asked twice; the next start delivers what is left.
+
+    A reader of the events that goes away asks once.
+    """
     working = asyncio.current_task()
 
     def end() -> None:
@@ -145,6 +156,9 @@ async def _work(agent: Agent) -> dict[str, Any]:
 
     for asked in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(asked, end)
+    telling.when_unheard = agent.stop
+    if not telling.is_heard:
+        agent.stop()
     trial = asyncio.ensure_future(_slots(agent).watch_trial(agent.restart))
     try:
         return await agent.run()
@@ -162,25 +176,17 @@ def _put_together(folder: Path, settings: Settings, resolver: HostPort | None, b
         for path in (credentials.chain, credentials.key, credentials.trust_anchors):
             if (folder / BUNDLE_FILE).is_file() and not path.is_file():
                 raise _refuse(f"{path}: there is no such file; the agent cannot prove who it is, or check who answers")
+        check_papers(credentials)
         surroundings = surroundings_of(settings, clock=utc_now, resolver=resolver)
         return assemble(folder, settings, surroundings, emit=emit, buffer_bytes=buffer_bytes)
     except OSError as error:
-        raise _refuse(f"{error.filename}: {error.strerror}; give the folder that `provisioning issue` wrote") from None
+        raise _refuse(_no_folder(error)) from None
+    except PapersError as error:
+        raise _refuse(str(error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the document"
         raise _refuse(f"{folder / BUNDLE_FILE}: {where}: {first['msg']}; issue the bundle again") from None
-    except ValueError as error:
-        raise _refuse(f"{credentials.chain}: is no certificate: {error}; issue the bundle again") from None
-
-
-def _print_json(event: dict[str, Any]) -> None:
-    typer.echo(json.dumps(event))
-
-
-def _print_line(event: dict[str, Any]) -> None:
-    first, rest, style = line_of(event)
-    _out.print(Text.assemble((f"{first:<{COLUMN}}", style), rest), soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ from device.link import (
     FIRST_FAILURE_CODE,
     Call,
     ConnectionFailedError,
+    Credentials,
     Ended,
     Message,
     NotAcknowledgedError,
     OnMessage,
 )
+from device.papers import PapersError, check_papers
 from device.resolution import HostPort
 from protocol.topics import MAX_PAYLOAD_BYTES
 
@@ -93,7 +95,10 @@ class AwsDial:
         The library cannot be told an address apart from the name, so a name the machine cannot resolve needs a proxy.
         """
         heard = _Heard(asyncio.get_running_loop(), on_message)
-        client = self._client(call, heard)
+        try:
+            client = self._client(call, heard)
+        except (OSError, RuntimeError) as error:  # what the library has for files that it cannot use
+            raise ConnectionFailedError(_fault_of(call.credentials) or str(error)) from error
         client.start()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
@@ -184,6 +189,15 @@ def _settle(future: "asyncio.Future[Any]", value: Any) -> None:
 def _fail(future: "asyncio.Future[Any]", error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _fault_of(files: Credentials) -> str:
+    """What is wrong with them; nothing when they are good."""
+    try:
+        check_papers(files)
+    except (PapersError, OSError) as error:
+        return str(error)
+    return ""
 
 
 def _tls(call: Call) -> Any:

@@ -30,7 +30,7 @@ class NotAcknowledgedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The files that prove who is who. `key` is read by the TLS library only."""
+    """The files that prove who is who. `key` is read by the TLS library, and by `device.papers` to see whose it is."""
 
     chain: Path
     key: Path

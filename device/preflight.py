@@ -31,7 +31,10 @@ class Handshake:
 
 def check_tls(server_name: str, port: int, *, trust_anchors: Path, proxy: HostPort | None = None) -> Handshake:
     """Shake hands as `server_name` and hang up; `PreflightError` when it must not be used."""
-    context = ssl.create_default_context(cafile=str(trust_anchors))
+    try:
+        context = ssl.create_default_context(cafile=str(trust_anchors))
+    except OSError as error:
+        raise PreflightError(f"{trust_anchors}: cannot be used as trust anchors: {error.strerror or error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         with (

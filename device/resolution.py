@@ -1,6 +1,7 @@
 """Where the device's name leads today: the CNAME chain, and from it the server name to verify (design decision 3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 import dns.asyncresolver
 import dns.exception
@@ -37,12 +38,21 @@ class HostPort:
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> "HostPort":
-        """`HOST:PORT`; `ValueError` says what is wrong."""
+    def parse(cls, text: str, *, option: str, form: str = "HOST:PORT") -> "HostPort":
+        """`HOST:PORT`; `ValueError` says what is wrong with the option."""
         host, colon, port = text.rpartition(":")
         if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:5353")
+            raise ValueError(f"{option}: {text!r} is not {form}, such as 127.0.0.1:5353")
         return cls(host, int(port))
+
+    @classmethod
+    def parse_address(cls, text: str, *, option: str) -> "HostPort":
+        """`ADDRESS:PORT`: whoever answers for names cannot itself be looked up. `ValueError` as above."""
+        parsed = cls.parse(text, option=option, form="ADDRESS:PORT")
+        try:
+            return replace(parsed, host=str(ip_address(parsed.host.removeprefix("[").removesuffix("]"))))
+        except ValueError:
+            raise ValueError(f"{option}: {parsed.host!r} is no IP address; give one, such as 127.0.0.1:5353") from None
 
 
 async def resolve_route(device: DeviceId, domain: str, *, resolver: HostPort | None = None) -> Route:

@@ -104,4 +104,4 @@ class Bundle(BaseModel):
 
 def read_bundle(folder: Path) -> Bundle:
     """The bundle document in `folder`; `OSError` or `pydantic.ValidationError` when there is none."""
-    return Bundle.model_validate_json((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
+    return Bundle.model_validate_json((folder / BUNDLE_FILE).read_bytes())

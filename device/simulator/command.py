@@ -1,6 +1,7 @@
 """`python -m device simulate`: a fleet through a scenario, live, and what came of it."""
 
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -82,8 +83,8 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     Without --bundles the clusters are two mosquittos of its own on loopback, and the identities are thrown away.
     """
     story = SCENARIOS[scenario.value]
-    if svg is not None and not svg.parent.is_dir():
-        raise _refuse(f"--svg: {svg.parent} is no folder; make it first")
+    if svg is not None:
+        _refuse_unwritable(svg)
     order = Order(
         scenario=story,
         connects_per_second=connects_per_second,
@@ -101,20 +102,37 @@ def run(  # noqa: PLR0917 - typer gives every option by name
             if bundles is not None
             else _own(order, fleet, dns, proxy, as_json=as_json)
         )
-    except (NotPossibleError, NoBrokerError, ValueError) as error:
+    except (NotPossibleError, NoBrokerError) as error:
         raise _refuse(str(error)) from None
-    except FleetLostError as error:
+    except (FleetLostError, OSError) as error:
         raise _refuse(str(error), DID_NOT_HOLD) from None
-    if svg is not None:
-        from device.simulator.picture import draw  # noqa: PLC0415 - matplotlib takes a second, and is for pictures only
-
-        draw(course, svg)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
     else:
         tell(report, Console(highlight=False))
+    if svg is not None:
+        _draw(course, svg)
     if not report.holds:
         raise typer.Exit(DID_NOT_HOLD)
+
+
+def _refuse_unwritable(svg: Path) -> None:
+    """Before the run, which may take minutes, and not after it."""
+    if not svg.parent.is_dir():
+        raise _refuse(f"--svg: {svg.parent} is no folder; make it first")
+    if svg.is_dir():
+        raise _refuse(f"--svg: {svg} is a folder; name a file in it, such as {svg / 'run.svg'}")
+    if not os.access(svg if svg.exists() else svg.parent, os.W_OK):
+        raise _refuse(f"--svg: {svg} may not be written; name another file")
+
+
+def _draw(course: Fleet, svg: Path) -> None:
+    from device.simulator.picture import draw  # noqa: PLC0415 - matplotlib takes a second, and is for pictures only
+
+    try:
+        draw(course, svg)
+    except OSError as error:
+        raise _refuse(f"--svg: {svg}: {error.strerror}; the report is whole", DID_NOT_HOLD) from None
 
 
 def _own(order: Order, fleet: int, dns: str | None, proxy: str | None, *, as_json: bool) -> tuple[Report, Fleet]:
@@ -154,19 +172,24 @@ def _given(
     domains = {_bundle(folder).domain for folder in folders}
     if len(domains) > 1:
         raise NotPossibleError(f"--bundles: devices of several domains, {', '.join(sorted(domains))}; give one's")
-    ground = GivenGround(
-        domains.pop(),
-        resolver=HostPort.parse(dns) if dns else None,
-        beyond=HostPort.parse(proxy) if proxy else None,
-    )
+    try:
+        resolver = HostPort.parse_address(dns, option="--dns") if dns else None
+        beyond = HostPort.parse(proxy, option="--proxy") if proxy else None
+    except ValueError as error:
+        raise NotPossibleError(str(error)) from None
+    ground = GivenGround(domains.pop(), resolver=resolver, beyond=beyond)
     return _run(order, lambda: ground, folders, as_json=as_json)
 
 
 def _bundle(folder: Path) -> Bundle:
     try:
         return read_bundle(folder)
-    except (ValidationError, OSError) as error:
-        raise NotPossibleError(f"{folder / BUNDLE_FILE}: is no bundle ({error}); issue it again") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise NotPossibleError(f"{folder / BUNDLE_FILE}: {where}: {first['msg']}; issue it again") from None
+    except OSError as error:
+        raise NotPossibleError(f"{folder / BUNDLE_FILE}: {error.strerror}; issue it again") from None
 
 
 def _run(order: Order, ground: Callable[[], Ground], folders: list[Path], *, as_json: bool) -> tuple[Report, Fleet]:

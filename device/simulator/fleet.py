@@ -214,10 +214,18 @@ class Fleet:
         loop = asyncio.get_running_loop()
         until = loop.time() + within.total_seconds()
         while not reached():
+            self._expect_all_alive()
             if loop.time() > until:
                 return False
             await asyncio.sleep(LOOK_SECONDS)
         return True
+
+    def _expect_all_alive(self) -> None:
+        """`FleetLostError` for an agent that broke down: it would be waited for in vain."""
+        for member in self.members:
+            task = member.task
+            if task and task.done() and not task.cancelled() and (error := task.exception()):
+                raise FleetLostError(f"{member.device}: its agent broke down: {error!r}") from error
 
     async def _look(self) -> None:
         """Draw the curves, for as long as it is let."""

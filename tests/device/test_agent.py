@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -35,6 +37,7 @@ from protocol.topics import command_filter, command_topic
 from tests.device.broker import DOMAIN, SERVER, Broker, folded, heard_by, mosquitto, network
 from tests.device.line import connect
 from tests.device.loopback import Authority, dns_server, dns_server_of, tunnel_to
+from tests.device.process import ROOT
 from tests.device.working import settings_of, surroundings_for, working
 
 pytestmark = pytest.mark.judge
@@ -331,12 +334,26 @@ def test_the_command_line_tells_events_as_json(broker: Broker) -> None:
     assert spoken(events) == ["resolved", "trusted", "connected", "acknowledged", "summary"]
 
 
+def _take_key_of_another(folder: Path) -> None:
+    _chain, key = Authority.make("Another").issue(folder / "another", "device7")
+    key.rename(folder / KEY_FILE)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda folder: (folder / BUNDLE_FILE).unlink(), "give the folder that `provisioning issue` wrote"),
         (lambda folder: (folder / BUNDLE_FILE).write_text("{}"), "bundle.json: device: Field required"),
+        (
+            lambda folder: (folder / BUNDLE_FILE).write_bytes(b'{"device": "\xff"}'),
+            "bundle.json: the document: Invalid",
+        ),
         (lambda folder: (folder / KEY_FILE).unlink(), "device.key.pem: there is no such file"),
+        (lambda folder: (folder / KEY_FILE).write_text("garbage"), "device.key.pem: is no private key in PEM"),
+        (_take_key_of_another, "device.key.pem: is not the key of the certificate in device.chain"),
+        (lambda folder: (folder / CHAIN_FILE).write_text("garbage"), "device.chain.pem: holds no certificate"),
+        (lambda folder: (folder / TRUST_ANCHORS_FILE).write_text("garbage"), "trust-anchors.pem: holds no certificate"),
+        (lambda folder: (folder / TRUST_ANCHORS_FILE).write_text(""), "trust-anchors.pem: holds no certificate"),
     ],
 )
 def test_a_bundle_that_is_not_whole_is_refused_before_anything_is_dialled(
@@ -347,6 +364,33 @@ def test_a_bundle_that_is_not_whole_is_refused_before_anything_is_dialled(
     result = CliRunner().invoke(app, ["run", "--bundle", str(folder)])
     assert result.exit_code == 2
     assert said in result.stderr.replace("\n", "")
+
+
+def test_what_is_no_address_of_a_resolver_is_refused_under_its_options_name(broker: Broker) -> None:
+    """One that had to be looked up would need a resolver itself."""
+    result = CliRunner().invoke(app, ["run", "--bundle", str(broker.bundle("device7")), "--dns", "localhost:5353"])
+    assert result.exit_code == 2
+    assert "--dns: 'localhost' is no IP address" in result.stderr
+
+
+def test_a_reader_of_the_events_that_goes_away_ends_the_device_in_order(broker: Broker) -> None:
+    with network(broker, "device8") as (resolver, proxy), heard_by(broker, proxy, "device8"):
+        options = ["--dns", f"{resolver.host}:{resolver.port}", "--proxy", f"{proxy.host}:{proxy.port}"]
+        command = [sys.executable, "-m", "device", "run", *options, "--rows", "2", "--sample-every", "0.01", "--bundle"]
+        running = [
+            subprocess.Popen(
+                [*command, str(folder), *as_json], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for folder, as_json in ((broker.bundle("device8"), ["--json"]), (broker.bundle("device8b"), []))
+        ]
+        for each in running:
+            assert each.stdout
+            assert "resolved" in each.stdout.readline()
+            each.stdout.close()
+        for each in running:
+            assert each.stderr
+            with each.stderr:
+                assert (each.stderr.read(), each.wait(START_SECONDS)) == ("", 0), "as `| head -1` has it"
 
 
 def _until(reached: Any) -> None:

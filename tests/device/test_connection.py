@@ -1,5 +1,6 @@
 """AWS's client as a device uses it, against servers of the standard library."""
 
+from collections.abc import Callable
 from pathlib import Path
 from ssl import TLSVersion
 
@@ -34,3 +35,22 @@ def test_a_device_shakes_hands_in_tls_1_2_or_1_3_and_in_nothing_older(
     ):
         connect(NAME, 8883, files, client_id="device1", proxy=proxy)
     assert agreed[0] == expected, "what comes after may be told to whoever broke the old version"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda files, _other: files.key.write_text("half"), r"device1\.key\.pem: is no private key"),
+        (lambda files, other: other.replace(files.key), r"device1\.key\.pem: is not the key of the certificate"),
+        (lambda files, _other: files.chain.unlink(), r"No such file.*device1\.pem"),
+    ],
+)
+def test_files_that_are_spoilt_while_the_device_works_are_a_failure_to_connect_and_not_its_end(
+    tmp_path: Path, spoil: Callable[[Credentials, Path], object], said: str
+) -> None:
+    """A rotation that was cut off is mended by the next one, if the device still lives."""
+    authority = Authority.make("Ours")
+    files = Credentials(*authority.issue(tmp_path, "device1"), authority.write(tmp_path / "anchors.pem"))
+    spoil(files, authority.issue(tmp_path, "device2")[1])
+    with pytest.raises(ConnectionFailedError, match=said):
+        connect(NAME, 8883, files, client_id="device1")

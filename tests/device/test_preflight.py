@@ -59,3 +59,9 @@ def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(tmp_path: Path) -
         port = gone.getsockname()[1]
     with pytest.raises(PreflightError, match=f"localhost:{port}: cannot be reached: Connection refused"):
         check_tls("localhost", port, trust_anchors=anchors)
+
+
+def test_trust_anchors_that_are_none_are_named(tmp_path: Path) -> None:
+    (tmp_path / "anchors.pem").write_text("")
+    with pytest.raises(PreflightError, match=r"anchors\.pem: cannot be used as trust anchors"):
+        check_tls(NAME, 8883, trust_anchors=tmp_path / "anchors.pem")

@@ -56,4 +56,17 @@ def test_a_name_with_no_record_to_follow_hints_at_the_hidden_wildcard() -> None:
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":53", "host:0", "host:65536", "host:five"])
 def test_what_is_no_host_and_port_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not HOST:PORT, such as"):
-        HostPort.parse(text)
+        HostPort.parse(text, option="--proxy")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("localhost:5353", "--dns: 'localhost' is no IP address"), ("127.0.0.1", "is not ADDRESS:PORT, such as")],
+)
+def test_what_is_no_address_of_a_resolver_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        HostPort.parse_address(text, option="--dns")
+
+
+def test_a_resolver_may_have_an_address_of_version_6() -> None:
+    assert HostPort.parse_address("[::1]:5353", option="--dns") == HostPort("::1", 5353)

@@ -93,6 +93,13 @@ def test_a_folder_that_is_no_devices_is_refused_with_the_way_out(tmp_path: Path)
     assert "give the folder that `provisioning issue` wrote" in said.stderr.replace("\n", " ")
 
 
+def test_a_bundle_that_is_no_text_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / BUNDLE_FILE).write_bytes(b"\xff\xfe")
+    said = CliRunner().invoke(app, ["status", "--bundle", str(tmp_path)])
+    assert said.exit_code == 2
+    assert "holds no bundle of ours" in said.stderr.replace("\n", " ")
+
+
 def test_a_new_device_has_nothing_to_tell_and_says_so(tmp_path: Path) -> None:
     (tmp_path / BUNDLE_FILE).write_text(BUNDLE.model_dump_json())
     said = ask(tmp_path)

@@ -61,11 +61,11 @@ class World:
 
     @property
     def proxy(self) -> HostPort:
-        return HostPort.parse(self.deployment.record.proxy)
+        return HostPort.parse(self.deployment.record.proxy, option="proxy")
 
     @property
     def resolver(self) -> HostPort:
-        return HostPort.parse(self.deployment.record.dns)
+        return HostPort.parse(self.deployment.record.dns, option="dns")
 
     def client(self, service: str, cluster: str | None = None) -> Any:
         """A plain boto3 client in a cluster's region, else the home region."""

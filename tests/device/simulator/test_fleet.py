@@ -1,6 +1,8 @@
 """A small fleet of real agents through everything, against mosquitto: what was measured is stored once, in order."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,9 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from device.__main__ import app
+from device.resolution import Route
 from device.simulator.conditions import Harm
 from device.simulator.fleet import Fleet, FleetLostError, is_touched
-from device.simulator.identities import make_devices, window_of
+from device.simulator.identities import Authority, make_devices, window_of
 from device.simulator.own_ground import DOMAIN, OwnGround
 from device.simulator.report import KIB_A_DEVICE, KIB_AT_START, SLOWEST_ANSWER_SECONDS, Report, make_report
 from device.simulator.scenario import (
@@ -32,7 +35,8 @@ from fleet.outage.broker import RefusingBroker
 from fleet.outage.policy import policies
 from fleet.outage.simulation import Outage
 from fleet.outage.simulation import simulate as modelled
-from protocol.device_id import parse_device_id
+from protocol.bundle import BUNDLE_FILE
+from protocol.device_id import DeviceId, parse_device_id
 
 pytestmark = [pytest.mark.judge, pytest.mark.timeout(600)]
 
@@ -145,11 +149,58 @@ def test_a_fleet_that_cannot_connect_says_so(tmp_path: Path, monkeypatch: pytest
         run(tmp_path, calm, 3, locked_out)
 
 
+def test_an_agent_that_breaks_down_is_told_of_and_not_waited_for(tmp_path: Path) -> None:
+    async def broken(_device: DeviceId, _domain: str) -> Route:
+        raise ValueError("a mistake of the program")
+
+    def break_names(ground: OwnGround) -> None:
+        ground.resolve = broken  # type: ignore[method-assign,assignment]
+
+    calm = Scenario(name="calm", says="nothing happens", lasts=30)
+    with pytest.raises(FleetLostError, match=r"simulated0: its agent broke down: ValueError\('a mistake of"):
+        run(tmp_path, calm, 3, break_names)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda _bundle: None, "--dns: 'nonsense' is no IP address"),
+        (lambda bundle: bundle.write_bytes(b"\xff\xfe"), "device1/bundle.json: the document: Invalid JSON"),
+        (lambda bundle: bundle.write_text("{}"), "device1/bundle.json: device: Field required"),
+    ],
+)
+def test_what_is_wrong_with_a_given_fleet_is_told_before_it_starts(
+    tmp_path: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    authority = Authority.make(datetime.now(UTC))
+    [folder] = make_devices(
+        tmp_path,
+        [parse_device_id("device1")],
+        authority.issue,
+        anchors=authority.write(tmp_path / "anchors.pem"),
+        domain=DOMAIN,
+        reconnect_window=window_of(1, QUOTA),
+        now=datetime.now(UTC),
+    )
+    spoil(folder / BUNDLE_FILE)
+    given = ["--bundles", str(tmp_path), "--fleet", "1", "--dns", "nonsense:9"]
+    result = CliRunner().invoke(app, ["simulate", "--scenario", "flap", *given])
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
 def test_the_same_devices_are_a_share_for_the_network_and_for_the_fleet() -> None:
     assert [number for number in range(20) if is_touched(number, 0.3)] == [0, 1, 2, 10, 11, 12]
 
 
-def test_the_command_shows_what_must_hold_and_prints_every_device_as_json(tmp_path: Path) -> None:
+def _on_a_full_disk(_course: Fleet, _path: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_the_command_shows_what_must_hold_and_prints_every_device_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its picture cannot be drawn: a run of minutes is not lost for it."""
     options = [
         "simulate",
         "--scenario",
@@ -168,7 +219,10 @@ def test_the_command_shows_what_must_hold_and_prints_every_device_as_json(tmp_pa
     assert "holds   every row that was measured is acknowledged" in spoken.stdout
     assert "largest buffer" in spoken.stdout
     assert (tmp_path / "run.svg").read_text().count("<svg") == 1
-    told = json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)
+    monkeypatch.setattr("device.simulator.picture.draw", _on_a_full_disk)
+    undrawn = CliRunner().invoke(app, [*options, "--json"])
+    assert (undrawn.exit_code, "run.svg: No space left on device" in undrawn.stderr) == (1, True)
+    told = json.loads(undrawn.stdout)
     assert told["holds"] is True
     assert len(told["devices"]) == told["devices_count"] == 10
     assert {device["rows_stored"] == device["rows_measured"] for device in told["devices"]} == {True}
@@ -178,6 +232,7 @@ def test_the_command_shows_what_must_hold_and_prints_every_device_as_json(tmp_pa
     ("options", "said"),
     [
         (["--svg", "nowhere/at/all.svg"], "nowhere/at is no folder; make it first"),
+        (["--svg", "/"], "/ is a folder; name a file in it"),
         (["--dns", "127.0.0.1:53"], "give the --bundles of its devices too"),
         (["--bundles", "nowhere"], "nowhere holds 0 bundles, and --fleet asks for 100"),
         (["--bundles", "nowhere", "--scenario", "region-loss"], "changed by `python -m fleet route`"),
