@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup functions up down test check plan bench fuzz judges clean
+.PHONY: help setup functions lambda up down test check plan bench fuzz judges clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -23,7 +23,10 @@ $(VENV)/.development: requirements.txt requirements-dev.txt
 
 setup: $(VENV)/.development ## a virtual environment with everything pinned
 
-functions: setup ## package the Lambda functions into build/functions
+lambda: setup ## package the Lambda functions for AWS, before each `pulumi up`
+	@$(BIN)/python scripts/package_functions.py --for aws
+
+functions: setup ## package the Lambda functions for the embedded AWS
 	@$(BIN)/python scripts/package_functions.py
 
 judges: ## the independent judges the tests ask (apt; root or sudo)

@@ -12,10 +12,11 @@ from components.policies.statement import Document
 from components.policies.trust import function_trust
 from components.policy_text import policy_text
 
-RUNTIME = "python3.11"
+RUNTIME = "python3.13"
+"""Amazon Linux 2023, until 2029-06-30. python3.11 has Amazon Linux 2, whose C library is too old for cbor2's wheels."""
 ARCHITECTURE = "x86_64"
-ARCHIVES = "build/functions"
-"""Where `make functions` puts one archive a function, relative to the project."""
+ARCHIVES = "build/functions/aws"
+"""Where `make lambda` puts one archive a function, relative to the project."""
 LOG_RETENTION_DAYS = 90  # long enough to look back over a slow rollout (design decision 9)
 MEMORY_MIB = 256  # Lambda gives a share of a processor by memory; below this, importing boto3 takes seconds
 TIMEOUT_SECONDS = 30  # for a function that answers an event; one that waits for AWS says how long

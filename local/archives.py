@@ -2,10 +2,20 @@
 
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from local.wire import ARCHIVE
+
+FOR_AWS = PurePosixPath("build/functions/aws")
+"""Where the program takes archives from (`components.function`)."""
+HERE = FOR_AWS.with_name("here")
+
+
+def archive_path(archive: str, project_root: Path) -> Path:
+    """The file that the desk takes for an archive of the program: that of this machine's platform, not Lambda's."""
+    path = PurePosixPath(archive)
+    return project_root / (HERE / path.name if path.parent == FOR_AWS else path)
 
 
 def refuse_stale_archives(inputs: Mapping[str, Any], project_root: Path) -> None:
@@ -19,7 +29,7 @@ def refuse_stale_archives(inputs: Mapping[str, Any], project_root: Path) -> None
 
 
 def _refuse_stale(archive: str, project_root: Path) -> None:
-    path = project_root / archive
+    path = archive_path(archive, project_root)
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as packaged:

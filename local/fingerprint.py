@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from local.archives import archive_path
 from local.registration import Registration
 from local.wire import ARCHIVE
 
@@ -25,6 +26,6 @@ def _with_content(value: Any, project_root: Path) -> Any:
     """An archive changes when its bytes do, whatever its path."""
     if not (isinstance(value, dict) and set(value) == {ARCHIVE} and isinstance(value[ARCHIVE], str)):
         return value
-    path = project_root / value[ARCHIVE]
+    path = archive_path(value[ARCHIVE], project_root)
     content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
     return {**value, "sha256": content}

@@ -1,7 +1,7 @@
-"""Packages every Lambda function of `functions/` with what it imports: `build/functions/<module>.zip`.
+"""Packages every Lambda function of `functions/` with what it imports: `build/functions/<platform>/<module>.zip`.
 
-    package_functions.py             for this machine's platform: what the embedded cloud runs
-    package_functions.py --for aws   for Lambda's own platform
+    package_functions.py             for this machine's platform, `here`: what the embedded cloud runs
+    package_functions.py --for aws   for Lambda's own platform, `aws`
 
 A function is a module with a `handler`. Its libraries stand in `LIBRARIES`, at the versions of requirements.txt; boto3
 comes with the runtime. The same sources give the same bytes, so that `pulumi up` shows no difference where there is
@@ -35,8 +35,13 @@ ROUTING_CORE = ("fleet/__init__.py", "fleet/errors.py", "fleet/routing")
 MORE_OF_OURS: dict[str, tuple[str, ...]] = {"route_sweep": ROUTING_CORE}
 """What else of ours a function carries: files, and folders with everything below (docs/adr/0007)."""
 
-LAMBDA_PLATFORM = ("--platform", "manylinux2014_x86_64", "--python-version", "3.11", "--implementation", "cp")
-"""Lambda's python3.11 on x86_64, as `components.function` asks for it."""
+LAMBDA_WHEELS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+"""Whose C library is not newer than that of Amazon Linux 2023, 2.34; pip wants each by its name."""
+LAMBDA_PLATFORM = (
+    *(part for wheels in LAMBDA_WHEELS for part in ("--platform", wheels)),
+    *("--python-version", "3.13", "--implementation", "cp"),
+)
+"""Lambda's python3.13 on x86_64, as `components.function` asks for it."""
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """The earliest time a zip archive can say."""
 FILE_MODE = 0o100644 << 16
@@ -53,11 +58,11 @@ def main() -> int:
         print(f"scripts/package_functions.py: LIBRARIES and functions/ differ in: {', '.join(sorted(unknown))}")
         return 2
     pins = read_pins(ROOT / "requirements.txt")
-    ARCHIVES.mkdir(parents=True, exist_ok=True)
+    (ARCHIVES / target).mkdir(parents=True, exist_ok=True)
     for name in sorted(functions):
         requirements = [f"{library}=={pins[library]}" for library in LIBRARIES[name]]
         built = package(name, requirements, target)
-        archive = ARCHIVES / f"{name}.zip"
+        archive = ARCHIVES / target / f"{name}.zip"
         print(f"{archive.relative_to(ROOT)}: {archive.stat().st_size // 1024} KiB{'' if built else ', up to date'}")
     return 0
 
@@ -79,7 +84,7 @@ def read_pins(requirements: Path) -> dict[str, str]:
 def package(name: str, requirements: list[str], target: str) -> bool:
     """Build one archive unless it is up to date; whether it was built."""
     sources = sorted(_sources(*OURS, *MORE_OF_OURS.get(name, ())))
-    archive, stamp = ARCHIVES / f"{name}.zip", ARCHIVES / f"{name}.sources"
+    archive, stamp = ARCHIVES / target / f"{name}.zip", ARCHIVES / target / f"{name}.sources"
     digest = _digest(sources, requirements, target)
     if archive.exists() and stamp.exists() and stamp.read_text() == digest + _file_digest(archive):
         return False

@@ -2,11 +2,11 @@
 
 import base64
 import hashlib
-from pathlib import Path
 from typing import Any
 
 from local.appliers.applier import Answer, Applier, Request, gone, settings
 from local.appliers.shape import chosen, pascal
+from local.archives import archive_path
 from local.wire import ARCHIVE
 
 
@@ -15,7 +15,7 @@ def _code(request: Request) -> bytes:
     archive = request.inputs.get("code", {}).get(ARCHIVE)
     if not isinstance(archive, str):
         raise TypeError("the code of a function is one archive file: pulumi.FileArchive(path)")
-    path = request.cloud.project_root / Path(archive)
+    path = archive_path(archive, request.cloud.project_root)
     if not path.is_file():
         raise FileNotFoundError(f"the archive {archive} is not there; build it with: make functions")
     return path.read_bytes()

@@ -9,8 +9,10 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
+from components.function import ARCHIVES
 from local.appliers.registry import APPLIERS
 from local.apply import Action, ApplyError
+from local.archives import FOR_AWS, archive_path
 from local.cells import Cells, start_cells
 from local.registration import ProgramError
 from local.state import STATE_FILE, Entry, State, StateError, Step, read_state
@@ -248,3 +250,9 @@ def test_every_type_of_every_stack_can_be_applied() -> None:
         types = {resource["type"] for resource in plan["resources"] if resource["type"].startswith("aws:")}
         assert types
         assert types <= APPLIERS.keys(), f"the desk cannot bring up {stack}"
+
+
+def test_the_desk_runs_archives_of_this_machines_platform_and_leaves_lambdas_alone(tmp_path: Path) -> None:
+    assert str(FOR_AWS) == ARCHIVES, "the program's"
+    assert archive_path(f"{ARCHIVES}/ingest.zip", tmp_path) == tmp_path / "build" / "functions" / "here" / "ingest.zip"
+    assert archive_path("g.zip", tmp_path) == tmp_path / "g.zip"

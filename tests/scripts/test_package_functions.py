@@ -1,6 +1,7 @@
 """The archives: whole, the same bytes for the same sources, and nothing in them but what runs."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,11 @@ from types import ModuleType
 
 import pytest
 
+from components.function import RUNTIME as RUNTIME_OF_FUNCTIONS
 from local.program import PROJECT_ROOT
 
+AMAZON_LINUX_2023 = (2, 34)
+"""Its C library (AL2023 release notes)."""
 ALONE = """
 import sys
 
@@ -54,6 +58,8 @@ def load() -> ModuleType:
 def packaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = load()
     monkeypatch.setattr(module, "ARCHIVES", tmp_path)
+    for platform in ("here", "aws"):
+        (tmp_path / platform).mkdir()
     return module
 
 
@@ -72,7 +78,7 @@ def test_an_archive_is_imported_with_nothing_beside_it_but_boto3(
 ) -> None:
     packaging.package(name, requirements(packaging, name), "here")
     unpacked = tmp_path / "unpacked"
-    zipfile.ZipFile(tmp_path / f"{name}.zip").extractall(unpacked)
+    zipfile.ZipFile(tmp_path / "here" / f"{name}.zip").extractall(unpacked)
     done = subprocess.run(
         [sys.executable, "-I", "-c", ALONE, str(unpacked), str(runtime), name],
         capture_output=True,
@@ -87,10 +93,14 @@ def test_only_the_sweep_carries_the_routing_core_and_nothing_else_of_fleet(
 ) -> None:
     packaging.package("route_sweep", [], "here")
     packaging.package("ingest", [], "here")
-    swept = {name for name in zipfile.ZipFile(tmp_path / "route_sweep.zip").namelist() if name.startswith("fleet/")}
+    swept = {
+        name for name in zipfile.ZipFile(tmp_path / "here" / "route_sweep.zip").namelist() if name.startswith("fleet/")
+    }
     assert {name for name in swept if not name.startswith("fleet/routing/")} == {"fleet/__init__.py", "fleet/errors.py"}
     assert "fleet/routing/sweep.py" in swept
-    assert not [name for name in zipfile.ZipFile(tmp_path / "ingest.zip").namelist() if name.startswith("fleet/")]
+    assert not [
+        name for name in zipfile.ZipFile(tmp_path / "here" / "ingest.zip").namelist() if name.startswith("fleet/")
+    ]
 
 
 def test_a_change_of_the_routing_core_makes_the_sweeps_archive_anew(
@@ -110,7 +120,7 @@ def test_a_change_of_the_routing_core_makes_the_sweeps_archive_anew(
 
 
 def test_the_same_sources_give_the_same_bytes_and_are_not_packaged_again(packaging: ModuleType, tmp_path: Path) -> None:
-    archive = tmp_path / "ingest.zip"
+    archive = tmp_path / "here" / "ingest.zip"
     wanted = requirements(packaging, "ingest")
     assert packaging.package("ingest", wanted, "here")
     first = archive.read_bytes()
@@ -122,6 +132,25 @@ def test_the_same_sources_give_the_same_bytes_and_are_not_packaged_again(packagi
 
 def test_an_archive_holds_no_caches_no_tests_and_no_code_of_other_layers(packaging: ModuleType, tmp_path: Path) -> None:
     packaging.package("authority_expiry", [], "here")
-    names = zipfile.ZipFile(tmp_path / "authority_expiry.zip").namelist()
+    names = zipfile.ZipFile(tmp_path / "here" / "authority_expiry.zip").namelist()
     assert {name.partition("/")[0] for name in names} == {"functions", "protocol"}
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+
+
+def test_an_archive_for_lambda_has_libraries_for_its_python_and_its_c_library(
+    packaging: ModuleType, tmp_path: Path
+) -> None:
+    """By the names of the wheels alone a library for another Python could hide; by those of its modules, none."""
+    assert RUNTIME_OF_FUNCTIONS == "python3.13"
+    for name in ("ingest", "registrar"):
+        assert packaging.package(name, requirements(packaging, name), "aws")
+        archive = zipfile.ZipFile(tmp_path / "aws" / f"{name}.zip")
+        modules = [each for each in archive.namelist() if each.endswith(".so")]
+        assert modules, "each of the two needs compiled ones"
+        assert [each for each in modules if not re.search(r"(cpython-313-x86_64-linux-gnu|abi3)\.so$", each)] == []
+        wanted = {
+            tuple(map(int, version.split(b".")))
+            for each in modules
+            for version in re.findall(rb"GLIBC_(\d+\.\d+)", archive.read(each))
+        }
+        assert (2, 2) < max(wanted) <= AMAZON_LINUX_2023
