@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from protocol.device_id import DeviceId
 from provisioning.cloud import Cloud, asking
 from provisioning.errors import CloudError
@@ -17,6 +19,7 @@ from provisioning.ledger.records import Identity
 from provisioning.ledger.uploads import count_pending, pending, remember
 from provisioning.manifest import MAX_ENTRIES, Manifest, Upload
 from provisioning.registration import Withdrawal, let_go
+from provisioning.registry.setbacks import Setbacks
 from provisioning.signed_entry import Voucher
 from stacks.outputs import ClusterOutputs
 
@@ -36,6 +39,8 @@ class Told:
     """Of a revoked identity: what its registration in that region came to."""
     session_was_cut: bool = False
     """Of a revoked identity: whether it was connected there, and is no longer."""
+    failure: str = ""
+    """Of a revoked identity: why its registration could not be taken back. It is told again by the next run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,10 @@ def plan_sync(
 def sync(
     tasks: tuple[Task, ...], ledger: Ledger, cloud: Cloud, voucher: Voucher, *, clock: Callable[[], datetime]
 ) -> Generator[Told | CloudError, None, None]:
-    """Carry out the tasks; an error ends its cluster's task alone, and is yielded like a result."""
+    """Carry out the tasks; an error ends its cluster's task alone, and is yielded like a result.
+
+    A device that fails is yielded like any other, and those behind it go on.
+    """
     for task in tasks:
         if not task.count:
             continue
@@ -97,6 +105,7 @@ def _tell(task: Task, ledger: Ledger, cloud: Cloud, voucher: Voucher, clock: Cal
     region = task.outputs.region
     manifest = Manifest(cloud.dynamodb(region), task.outputs.manifest_table)
     iot = cloud.iot(region)
+    setbacks = Setbacks()
     pages = pending(ledger, task.manifest, device=task.device, again=task.distrusts_memory, page=MAX_ENTRIES)
     for page in pages:
         with asking(f"cluster {task.cluster}, {_named(page)}"):
@@ -104,21 +113,28 @@ def _tell(task: Task, ledger: Ledger, cloud: Cloud, voucher: Voucher, clock: Cal
         done: list[Identity] = []
         try:
             for identity, upload in zip(page, uploads, strict=True):
-                told = _told(task, identity, upload, iot, cloud)
-                if upload is not Upload.DIFFERS:
+                told = _told(task, identity, upload, iot, cloud, setbacks=setbacks)
+                if upload is not Upload.DIFFERS and not told.failure:
                     done.append(identity)
                 yield told
+                setbacks.stop_if_all_fail(f"cluster {task.cluster}")
         finally:
             remember(ledger, done, task.manifest, at=clock())
 
 
-def _told(task: Task, identity: Identity, upload: Upload, iot: "IoTClient", cloud: Cloud) -> Told:
+def _told(
+    task: Task, identity: Identity, upload: Upload, iot: "IoTClient", cloud: Cloud, *, setbacks: Setbacks
+) -> Told:
     """What is left to do once the manifest knows: a revoked identity loses its registration too."""
-    withdrawal, was_cut = None, False
+    withdrawal, was_cut, failure = None, False, ""
     if identity.is_revoked:
-        with asking(f"cluster {task.cluster}, device {identity.device}"):
+        try:
             data = cloud.iot_data(task.outputs.region)
             withdrawal, was_cut = let_go(iot, data, identity.fingerprint, identity.device)
+        except (ClientError, BotoCoreError, CloudError) as error:
+            failure = setbacks.note(error)
+        else:
+            setbacks.went_well()
     return Told(
         cluster=task.cluster,
         device=identity.device,
@@ -126,6 +142,7 @@ def _told(task: Task, identity: Identity, upload: Upload, iot: "IoTClient", clou
         upload=upload,
         withdrawal=withdrawal,
         session_was_cut=was_cut,
+        failure=failure,
     )
 
 

@@ -47,6 +47,7 @@ def tell_clusters(
 ) -> None:
     """Do the tasks and show every identity's result; exits 1 when a cluster failed or differs."""
     errors: list[CloudError] = []
+    spelled_out: list[CloudError] = []
     differences = 0
     cloud = Cloud.from_environment()
     total = sum(task.count for task in tasks) + sum(each.count for each in (ahead.planned if ahead else ()))
@@ -68,12 +69,12 @@ def tell_clusters(
             if (difference := _difference(result)) is not None:
                 differences += 1
                 if differences <= MAX_DIFFERENCES:
-                    errors.append(CloudError(difference))
-    for error in errors:
+                    spelled_out.append(CloudError(difference))
+    for error in (*spelled_out, *errors):
         tell_error(error)
     if differences > MAX_DIFFERENCES:
-        tell_error(CloudError(f"{differences} differ in all; `reconcile` lists every one"))
-    if errors:
+        tell_error(CloudError(f"{differences} differ or failed in all; with --json every one has its row"))
+    if errors or differences:
         raise typer.Exit(FAILED)
 
 
@@ -118,7 +119,9 @@ def _difference(result: Closed | Told | Registered) -> str | None:
         return None
     place = f"cluster {result.cluster}, device {result.device}"
     if isinstance(result, Registered):
-        return f"{place}: {result.enrolled.detail}" if result.enrolled.outcome is Enrolment.DIFFERS else None
+        return f"{place}: {result.enrolled.detail}" if result.enrolled.detail else None
+    if result.failure:
+        return f"{place}: {result.failure}"
     if result.upload is not Upload.DIFFERS:
         return None
     return (
@@ -128,6 +131,8 @@ def _difference(result: Closed | Told | Registered) -> str | None:
 
 
 def _certificate(told: Told) -> str:
+    if told.failure:
+        return Enrolment.FAILED
     if told.withdrawal is None:
         return ""
     return f"{told.withdrawal}, session cut" if told.session_was_cut else told.withdrawal

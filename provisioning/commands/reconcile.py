@@ -1,10 +1,12 @@
 """`python -m provisioning reconcile`: whether the cloud holds what the ledger holds."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from provisioning.cloud import Cloud
 from provisioning.commands.options import (
@@ -29,6 +31,7 @@ from provisioning.registry.calls import Calls
 from provisioning.registry.eager import plan_registration
 from provisioning.registry.enrol import PolicyBy
 from provisioning.registry.quotas import quotas
+from provisioning.registry.setbacks import Setbacks
 from provisioning.signed_entry import read_station_keys, station_voucher
 from stacks.load import AUTHORITIES, find_ca_certificates, load_environment
 
@@ -112,8 +115,21 @@ def _compare(mender: Mender, *, repair: bool) -> Iterator[tuple[Finding, str]]:
                     yield finding, _offer(finding)
         told = f"cluster {comparison.cluster}: {count:,} certificates compared, {differences:,} differences"
         typer.echo(told, err=True)
-        for finding in spool.findings():
-            yield finding, MENDED if mender.mend(finding) else "left alone"
+        yield from _mend(mender, spool.findings())
+
+
+def _mend(mender: Mender, found: Iterator[Finding]) -> Iterator[tuple[Finding, str]]:
+    """What became of each; one that fails is set aside with its reason, and the others go on."""
+    setbacks = Setbacks()
+    for finding in found:
+        try:
+            became = MENDED if mender.mend(finding) else "left alone"
+        except (ClientError, BotoCoreError, CloudError) as error:
+            yield replace(finding, detail=setbacks.note(error)), "failed"
+            setbacks.stop_if_all_fail(f"cluster {mender.comparison.cluster}, device {finding.device}")
+            continue
+        setbacks.went_well()
+        yield finding, became
 
 
 def _offer(finding: Finding) -> str:

@@ -7,10 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from provisioning.cloud import Cloud, asking
-from provisioning.errors import CloudError
 from provisioning.ledger.identities import all_identities, identity_with
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
@@ -91,16 +88,15 @@ class Mender:
     clock: Callable[[], datetime]
 
     def mend(self, finding: Finding) -> bool:
-        """Mend one difference; False where it turned out not to be ours after all."""
+        """Mend one difference; False where it turned out not to be ours after all.
+
+        Raises what the library of the cloud raises, and `CloudError` for an answer that is none.
+        """
         repair = finding.meaning.repair
         if repair is None:
             return False
         identity = identity_with(self.ledger, finding.fingerprint)
-        where = f"cluster {self.comparison.cluster}, device {finding.device}"
-        try:
-            return self._mend(repair, identity)
-        except (ClientError, BotoCoreError) as error:
-            raise CloudError(f"{where}: {error}; check credentials, rights and network, then run this again") from error
+        return self._mend(repair, identity)
 
     def _mend(self, repair: Repair, identity: Identity) -> bool:
         row = self.voucher.vouch(identity.entry)

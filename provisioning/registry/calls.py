@@ -51,7 +51,7 @@ class Calls:
         for attempt in Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(may_pass),
             sleep=self.sleep,
             reraise=True,
         ):
@@ -94,7 +94,7 @@ def error_code(error: BaseException) -> str:
     return str(error.response.get("Error", {}).get("Code", "")) if isinstance(error, ClientError) else ""
 
 
-def _may_pass(error: BaseException) -> bool:
+def may_pass(error: BaseException) -> bool:
     """Whether the same call may go well later. Every call here is harmless to repeat."""
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -21,6 +21,8 @@ from provisioning.registry.calls import Calls
 from provisioning.registry.enrol import Enrolled, Enrolment, Place, PolicyBy, calls_needed, enrol
 from provisioning.registry.pace import seconds_needed
 from provisioning.registry.quotas import OTHER_PER_SECOND
+from provisioning.registry.setbacks import Setbacks
+from provisioning.sync import manifest_name
 from stacks.outputs import ClusterOutputs, Outputs
 
 WORKERS = 16
@@ -85,7 +87,10 @@ def register(
     quotas: Mapping[str, float],
     clock: Callable[[], datetime],
 ) -> Iterator[Registered | CloudError]:
-    """Register cluster by cluster; an error ends its cluster alone, and is yielded like a result."""
+    """Register cluster by cluster what its manifest was told; an error ends its cluster alone, and is yielded.
+
+    A device that fails is yielded like any other, and those behind it go on.
+    """
     for each in planned:
         if not each.count:
             continue
@@ -100,17 +105,18 @@ def _register(
     planned: Registration, ledger: Ledger, cloud: Cloud, calls: Calls, clock: Callable[[], datetime]
 ) -> Iterator[Registered]:
     """A bounded number at a time; the ledger is written by this thread alone."""
+    setbacks = Setbacks()
     with ThreadPoolExecutor(WORKERS) as threads:
         running: dict[Future[Enrolled], Identity] = {}
         try:
-            for page in unregistered(ledger, planned.cluster):
+            for page in unregistered(ledger, planned.cluster, manifest_name(planned.outputs)):
                 for identity in page:
                     place = planned.place_of(identity.authority)
                     running[threads.submit(enrol, calls, identity, place)] = identity
                     if len(running) >= 2 * WORKERS:
-                        yield from _finished(running, planned, ledger, cloud, clock)
+                        yield from _finished(running, planned, ledger, cloud, clock, setbacks=setbacks)
             while running:
-                yield from _finished(running, planned, ledger, cloud, clock)
+                yield from _finished(running, planned, ledger, cloud, clock, setbacks=setbacks)
         except BaseException:
             for future in running:
                 future.cancel()
@@ -123,26 +129,24 @@ def _finished(
     ledger: Ledger,
     cloud: Cloud,
     clock: Callable[[], datetime],
+    *,
+    setbacks: Setbacks,
 ) -> Iterator[Registered]:
     done, _ = wait(running, return_when=FIRST_COMPLETED)
-    failed: CloudError | None = None
     for future in done:
         identity = running.pop(future)
         try:
             enrolled = future.result()
         except (ClientError, BotoCoreError, CloudError) as error:
-            failed = CloudError(
-                f"cluster {planned.cluster}, device {identity.device}: {error}; "
-                f"check credentials, rights and network, then run this again"
-            )
-            continue
-        if enrolled.outcome is not Enrolment.DIFFERS:
+            enrolled = Enrolled(outcome=Enrolment.FAILED, detail=setbacks.note(error))
+        else:
+            setbacks.went_well()
+        if enrolled.outcome in (Enrolment.REGISTERED, Enrolment.ALREADY_REGISTERED):
             _note(identity, planned, ledger, cloud, clock)
         yield Registered(
             cluster=planned.cluster, device=identity.device, fingerprint=identity.fingerprint, enrolled=enrolled
         )
-    if failed is not None:
-        raise failed
+    setbacks.stop_if_all_fail(f"cluster {planned.cluster}")
 
 
 def _note(

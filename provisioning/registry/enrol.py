@@ -34,6 +34,8 @@ class Enrolment(StrEnum):
     """All of it was there: an earlier run, or the device itself, was first."""
     DIFFERS = "differs"
     """A thing or certificate stands there that is not what the ledger says; it is left alone."""
+    FAILED = "failed"
+    """The cloud refused it, or could not be asked; the ledger notes nothing, so the next run tries it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
