@@ -78,7 +78,10 @@ _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "buffer_dropped": lambda e: f"dropped|{e['rows']} rows of priority {e['priority']}: {e['reason']}",
     "buffer_unavailable": lambda e: f"no flash|{e['reason']}; rows wait in memory",
     "buffer_available": lambda _e: "flash|takes rows again",
-    "buffer_quarantined": lambda e: f"damaged|the buffer: {e['reason']}; kept as {e['kept']}, a new one is begun",
+    "buffer_quarantined": lambda e: (
+        f"damaged|the buffer: {e['reason']}; {e['saved']} rows of {e['rows'] or 'an unknown number'} saved; "
+        f"the damaged file is kept as {e['kept']}"
+    ),
     "job_ended": lambda e: f"job|{e['job']}: {e['status']}, {e['reason']}",
     "job_begun": lambda e: f"job|{e['job']}: {e['operation']} begun",
     "job_resumed": lambda e: f"job|{e['job']}: {e['operation']} was begun before, and is looked into",

@@ -33,7 +33,7 @@ class RowStore(Protocol):
         """At most `limit` of the oldest rows of the highest priority that has any; None when all is delivered."""
 
     def acknowledge(self, chunk: Chunk) -> None:
-        """`chunk` arrived: forget it and whatever of its priority is older."""
+        """`chunk` arrived: forget it, and what was to be given out before it."""
 
     def fullness(self) -> float:
         """The share of the store that is in use, 0 to 1."""

@@ -39,7 +39,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class BufferStatus:
-    """`damage`: how that was seen; then the rest is empty, and the next start begins a new file."""
+    """`damage`: how that was seen; then the rest is empty, and the next start saves what it can."""
 
     bytes: int = 0
     waiting: Mapping[str, Waiting] | None = None

@@ -96,7 +96,9 @@ def _print(found: Status) -> None:
 def _print_buffer(console: Console, found: Status) -> None:
     buffer = found.buffer
     if buffer.damage:
-        console.print(f"buffer       damaged: {buffer.damage}; the next start puts it aside", style="red", markup=False)
+        console.print(
+            f"buffer       damaged: {buffer.damage}; the next start saves what it can of it", style="red", markup=False
+        )
         return
     dropped = ", ".join(f"{rows:,} {reason}" for reason, rows in (buffer.dropped or {}).items())
     console.print(f"buffer       {buffer.bytes:,} bytes; dropped: {dropped or 'nothing'}")

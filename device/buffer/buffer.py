@@ -11,20 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
 
+from device.buffer.access import Access, Emit
 from device.buffer.capacity import Capacity
 from device.buffer.epoch import RandomBits, next_epoch, recall_epoch, remember_epoch
 from device.buffer.row import MAX_ROW_BYTES, Chunk, Priority, Reason, StoredRow, transactions
 from device.buffer.store import NoRoomError, Store
-from device.buffer.store_file import DamagedError, is_damage, quarantine
+from device.buffer.store_file import is_damage
 
 MEMORY_BYTES = 64 * 1024
 """What waits in memory while the flash takes nothing: ten minutes of ordinary rows at one a second."""
-
-Emit = Callable[[dict[str, Any]], None]
-Result = TypeVar("Result")
 
 
 class RowTooLargeError(ValueError):
@@ -50,16 +48,15 @@ class Buffer:
         `monotonic`: seconds that only go forward; times-to-live are counted in them, over all starts, and not by the
         clock, so that a clock that jumps a year ahead expires nothing.
         """
-        self.folder, self.capacity, self.emit, self.monotonic = folder, capacity, emit, monotonic
+        self.capacity, self.monotonic = capacity, monotonic
         self.times_to_live = times_to_live or {}
         self.waiting: dict[Priority, deque[StoredRow]] = {p: deque() for p in Priority}
         self._waiting_bytes = 0
         self._started, self._age_before = monotonic(), 0
         self._lost: Counter[Reason] = Counter()
-        self._is_available = True
-        self._has_begun = False
-        self._store: Store | None = None
-        store = self._opened()
+        self._has_begun, self.epoch = False, 0
+        self.access = Access(folder, capacity, monotonic=monotonic, emit=emit, on_open=self._adopt)
+        store = self.access.opened()
         self._next = store.upcoming() if store else dict.fromkeys(Priority, 0)
         self.epoch = next_epoch(max(recall_epoch(folder), store.last_epoch if store else 0), now, random_bits)
         # Without the flash the epoch is still one that no other start has; only its order is lost.
@@ -89,81 +86,101 @@ class Buffer:
         """At most `limit` of the oldest rows of the highest priority that has any; None when all is delivered."""
         for p in Priority:
             self._expire(p)
-            chunk = self._attempt(partial(self._sound, priority=p, limit=limit)) or self._from_memory(p, limit)
-            if chunk:
+            read = self.access.attempt(partial(self._sound, priority=p, limit=limit))
+            if read is not None:
+                self.access.tell_read()
+            elif self.access.owes(p):
+                # What is in memory is newer than what is stored, and its turn comes later.
+                continue
+            if chunk := read[0] if read else self._from_memory(p, limit):
                 return chunk
         return None
 
     def acknowledge(self, chunk: Chunk) -> None:
-        """`chunk` arrived: forget it and whatever of its priority is older."""
+        """`chunk` arrived: forget it, and what was to be given out before it."""
         last = chunk.rows[-1].sequence
         waiting = self.waiting[chunk.priority]
         if chunk.epoch == self.epoch + chunk.priority:
             while waiting and waiting[0].sequence <= last:
                 self._waiting_bytes -= len(waiting.popleft().payload)
-        self._attempt(lambda store: store.forget(chunk.priority, chunk.epoch, last))
+        first = chunk.rows[0].sequence if chunk.is_from_memory else None
+        self.access.attempt(lambda store: store.forget(chunk.priority, chunk.epoch, last, first=first))
 
     @property
     def depth(self) -> int:
         """How many rows wait to be delivered."""
-        stored = self._store.depth if self._store else 0
-        return stored + sum(map(len, self.waiting.values()))
+        known = self.access.known
+        return (known.depth if known else 0) + sum(map(len, self.waiting.values()))
 
     @property
     def dropped(self) -> Mapping[Reason, int]:
         """How many rows were given up, by reason, since the file was made; `unstored` since this start."""
-        return self._lost + (self._store.dropped if self._store else Counter())
+        known = self.access.known
+        return self._lost + (known.dropped if known else Counter())
 
     def fullness(self) -> float:
         """The share of the file that is in use, 0 to 1; 1 when the flash takes nothing."""
-        share = self._attempt(Store.fullness)
-        return 1.0 if share is None or not self._is_available else min(1.0, share)
+        share = self.access.attempt(Store.fullness)
+        return 1.0 if share is None or not self.access.is_available else min(1.0, share)
 
     def close(self) -> None:
         """Let go of the file; a buffer that is killed instead loses nothing."""
-        if self._store:
-            self._store.close()
-            self._store = None
+        self.access.close()
 
     def _write_out(self, priority: Priority) -> bool:
-        """Store what waits; once more when the file turned out to be damaged and a new one was begun."""
-        return self._attempt(lambda store: self._insert(store, priority)) or (
-            self._store is None and self._attempt(lambda store: self._insert(store, priority)) is True
-        )
+        """Store what waits."""
+        return self.access.attempt(lambda store: self._insert(store, priority)) is True
+
+    def _adopt(self, store: Store) -> None:
+        """A file was opened; if it is this start's, some of what waits may have got into it after all."""
+        self._has_begun = store.is_of(self.epoch)
+        if not self._has_begun:
+            self._age_before = max(self._age_before, store.last_stamp)
+            return
+        for p, waiting in self.waiting.items():
+            if waiting:
+                held = store.held(p, waiting[0].sequence)
+                self.waiting[p] = deque(row for row in waiting if row.sequence not in held)
+        self._waiting_bytes = sum(len(row.payload) for waiting in self.waiting.values() for row in waiting)
 
     def _insert(self, store: Store, priority: Priority) -> bool:
         if not self._has_begun:
             store.begin(self.epoch, {p: w[0].sequence if (w := self.waiting[p]) else self._next[p] for p in Priority})
             self._has_begun = True
         waiting = self.waiting[priority]
-        for group in list(transactions(list(waiting))):
+        for group in list(transactions(list(waiting), attrgetter("payload"))):
             try:
                 gone = store.insert(priority, group)
             except NoRoomError:
-                self._tell_dropped(priority, Reason.FULL, len(group))
+                self.access.tell_dropped(priority, Reason.FULL, len(group))
                 self._lost[Reason.FULL] += len(group)
                 is_stored = False
             else:
                 for p, count in gone.items():
-                    self._tell_dropped(p, Reason.FULL, count)
+                    self.access.tell_dropped(p, Reason.FULL, count)
                 is_stored = True
             for row in group:
                 self._waiting_bytes -= len(row.payload)
                 waiting.popleft()
             if not is_stored:
                 return False
-        self._tell_available()
+        self.access.tell_available()
         return True
 
-    def _sound(self, store: Store, priority: Priority, limit: int) -> Chunk | None:
-        """The oldest rows that are what was written; the others are dropped."""
+    def _sound(self, store: Store, priority: Priority, limit: int) -> list[Chunk]:
+        """The oldest rows that are what was written, if there are any; the others are dropped."""
         while True:
             chunk, corrupt = store.oldest(priority, limit)
             if corrupt:
-                store.forget_corrupt(priority, corrupt)
-                self._tell_dropped(priority, Reason.CORRUPT, len(corrupt))
+                self.access.tell_dropped(priority, Reason.CORRUPT, len(corrupt))
+                try:
+                    store.pass_over(priority, corrupt)
+                except sqlite3.Error as error:
+                    if is_damage(error):
+                        raise
+                    self.access.tell_unavailable(str(error))
             if chunk or not corrupt:
-                return chunk
+                return [chunk] if chunk else []
 
     def _from_memory(self, priority: Priority, limit: int) -> Chunk | None:
         rows: list[StoredRow] = []
@@ -171,7 +188,7 @@ class Buffer:
             if len(rows) == limit or (rows and row.sequence != rows[-1].sequence + 1):
                 break
             rows.append(row)
-        return Chunk(priority, self.epoch + priority, tuple(rows)) if rows else None
+        return Chunk(priority, self.epoch + priority, tuple(rows), is_from_memory=True) if rows else None
 
     def _expire(self, priority: Priority) -> None:
         before = self._age_limit(priority)
@@ -187,9 +204,9 @@ class Buffer:
             last = store.last_expired(priority, before)
             return 0 if last is None else store.forget_up_to(priority, last, Reason.EXPIRED)
 
-        count += self._attempt(expire) or 0
+        count += self.access.attempt(expire) or 0
         if count:
-            self._tell_dropped(priority, Reason.EXPIRED, count)
+            self.access.tell_dropped(priority, Reason.EXPIRED, count)
 
     def _age_limit(self, priority: Priority) -> int | None:
         lifetime = self.times_to_live.get(priority)
@@ -207,60 +224,4 @@ class Buffer:
                 count += 1
             if count:
                 self._lost[Reason.UNSTORED] += count
-                self._tell_dropped(p, Reason.UNSTORED, count)
-
-    def _attempt(self, work: Callable[[Store], Result]) -> Result | None:
-        """What `work` returns; None when the flash did not let it, which is told once until it does again."""
-        store = self._opened()
-        if store is None:
-            return None
-        try:
-            return work(store)
-        except sqlite3.Error as error:
-            if is_damage(error):
-                self._quarantine(str(error))
-            else:
-                self._tell_unavailable(str(error))
-        except OSError as error:
-            self._tell_unavailable(str(error))
-        return None
-
-    def _opened(self) -> Store | None:
-        for _ in range(2):
-            if self._store:
-                break
-            try:
-                self._store = Store(self.folder, self.capacity)
-                self._age_before = max(self._age_before, self._store.last_stamp)
-            except DamagedError as error:
-                self._quarantine(str(error))
-            except (sqlite3.Error, OSError) as error:
-                self._tell_unavailable(str(error))
-                break
-        return self._store
-
-    def _quarantine(self, reason: str) -> None:
-        rows = sum(self._store.counts.values()) if self._store else None
-        if self._store:
-            self._lost += self._store.dropped
-            self._store.close()
-        self._store, self._has_begun = None, False
-        try:
-            kept = quarantine(self.folder)
-        except OSError as error:
-            self._tell_unavailable(f"{reason}; and it cannot be put aside: {error}")
-            return
-        self.emit({"event": "buffer_quarantined", "reason": reason, "rows": rows, "kept": kept.name})
-
-    def _tell_dropped(self, priority: Priority, reason: Reason, rows: int) -> None:
-        self.emit({"event": "buffer_dropped", "priority": priority.name.lower(), "reason": reason.value, "rows": rows})
-
-    def _tell_unavailable(self, reason: str) -> None:
-        if self._is_available:
-            self.emit({"event": "buffer_unavailable", "reason": reason})
-        self._is_available = False
-
-    def _tell_available(self) -> None:
-        if not self._is_available:
-            self.emit({"event": "buffer_available"})
-        self._is_available = True
+                self.access.tell_dropped(p, Reason.UNSTORED, count)

@@ -1,11 +1,14 @@
 """What the buffer holds: bytes it does not look into, under a priority, with a check of their own."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Any, TypeVar
 
 from device.buffer.capacity import TRANSACTION_BYTES
+
+_Any = TypeVar("_Any")
 
 MAX_ROW_BYTES = 2000
 """Two fit a page. Larger rows would waste half of each, and from 4,061 bytes on take pages of their own."""
@@ -50,6 +53,8 @@ class Chunk:
     priority: Priority
     epoch: int
     rows: tuple[StoredRow, ...]
+    is_from_memory: bool = False
+    """Given out while the flash did not take them; rows that it holds may be older, and are owed still."""
 
     @property
     def payloads(self) -> tuple[bytes, ...]:
@@ -62,11 +67,16 @@ def checksum(number: int, stamp: int, payload: bytes) -> int:
     return zlib.crc32(payload, zlib.crc32(b"%d %d" % (number, stamp)))
 
 
-def transactions(rows: Sequence[StoredRow]) -> Iterator[Sequence[StoredRow]]:
+def is_sound(number: Any, stamp: Any, check: Any, payload: Any) -> bool:
+    """Whether what the flash gave is what it was given; of whatever kind it is now."""
+    return isinstance(payload, bytes) and isinstance(stamp, int) and checksum(number, stamp, payload) == check
+
+
+def transactions(rows: Sequence[_Any], payload_of: Callable[[_Any], bytes]) -> Iterator[Sequence[_Any]]:
     """The rows in groups that one transaction stores within `TRANSACTION_BYTES`; in order, nothing left out."""
     first, size = 0, 0
     for index, row in enumerate(rows):
-        needed = len(row.payload) + ROW_OVERHEAD_BYTES
+        needed = len(payload_of(row)) + ROW_OVERHEAD_BYTES
         if size + needed > TRANSACTION_BYTES:
             yield rows[first:index]
             first, size = index, 0

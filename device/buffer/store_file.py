@@ -1,7 +1,8 @@
 """The buffer's SQLite file: how it is opened, checked, and put aside when it is damaged."""
 
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from device.buffer.capacity import CHECKPOINT_PAGES, PAGE_BYTES, Capacity
@@ -10,6 +11,11 @@ from device.buffer.row import Priority
 STORE_FILE = "buffer.sqlite"
 QUARANTINE_FILE = "buffer.corrupt"
 """The last damaged file, for whoever repairs the device; one, so that damage cannot fill the flash."""
+MENDING_FILE, MENDED_FILE = "buffer.mending", "buffer.mended"
+"""What takes the place of a damaged file, while it is made, and once it is whole."""
+LOG_SUFFIX = "-wal"
+_READ_BYTES = 64 * 1024
+"""At a time, to see whether the flash gives a file."""
 APPLICATION_ID = 0x464C5442
 """Big-endian "FLTB" in SQLite's header: a file that is not ours is not written to."""
 SCHEMA_VERSION = 1
@@ -36,9 +42,9 @@ class DamagedError(Exception):
     """The file is not what was written; the message says how that was seen."""
 
 
-def open_store(folder: Path, capacity: Capacity) -> sqlite3.Connection:
+def open_store(folder: Path, capacity: Capacity, name: str = STORE_FILE) -> sqlite3.Connection:
     """The checked file, made when there is none. `DamagedError`, or `sqlite3.Error` when the flash fails."""
-    connection = sqlite3.connect(folder / STORE_FILE, isolation_level=None, timeout=0, cached_statements=64)
+    connection = sqlite3.connect(folder / name, isolation_level=None, timeout=0, cached_statements=64)
     try:
         _configure(connection, capacity)
         if _is_blank(connection):
@@ -55,19 +61,59 @@ def open_store(folder: Path, capacity: Capacity) -> sqlite3.Connection:
     return connection
 
 
-def quarantine(folder: Path) -> Path:
-    """Put the damaged file aside, in place of the one before; its log would only damage the next. `OSError`."""
-    target = folder / QUARANTINE_FILE
-    (folder / STORE_FILE).replace(target)
-    for suffix in ("-wal", "-shm", "-journal"):
-        (folder / f"{STORE_FILE}{suffix}").unlink(missing_ok=True)
-    return target
+def check_readable(folder: Path) -> None:
+    """`OSError` when the flash does not give the file or its log.
+
+    SQLite calls both damage: that a read failed (EIO), and that it gave something else than was written.
+    """
+    for name in (STORE_FILE, STORE_FILE + LOG_SUFFIX):
+        with suppress(FileNotFoundError), (folder / name).open("rb") as file:
+            position = 0
+            # As SQLite reads, at places: what fails for one then fails for the other.
+            while read := len(os.pread(file.fileno(), _READ_BYTES, position)):
+                position += read
+
+
+def exchange(folder: Path) -> None:
+    """Put the mended file in the place of the damaged one, which is kept with its log; `OSError`.
+
+    Nothing to do without one. Cut off anywhere, the next call goes on.
+    """
+    mended, store, kept = folder / MENDED_FILE, folder / STORE_FILE, folder / QUARANTINE_FILE
+    if not mended.exists():
+        return
+    # The log first: beside the new file it would damage it.
+    for source, target in ((Path(f"{store}{LOG_SUFFIX}"), Path(f"{kept}{LOG_SUFFIX}")), (store, kept)):
+        if source.exists():
+            source.replace(target)
+    sync_folder(folder)
+    mended.replace(store)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in it durable; `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the error says that the file's content is wrong, rather than that the flash does not take or give."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether its header says that it is a buffer of this version."""
+    return _marks(connection) == (APPLICATION_ID, SCHEMA_VERSION)
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    application, version = (connection.execute(f"PRAGMA {m}").fetchone()[0] for m in ("application_id", "user_version"))
+    return application, version
 
 
 def _configure(connection: sqlite3.Connection, capacity: Capacity) -> None:
@@ -94,9 +140,9 @@ def _is_blank(connection: sqlite3.Connection) -> bool:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+    application, version = _marks(connection)
+    if application != APPLICATION_ID:
         raise DamagedError("the file is not a buffer of ours")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != SCHEMA_VERSION:
         raise DamagedError(f"the file has version {version}, expected {SCHEMA_VERSION}")
     with closing(connection.execute("PRAGMA quick_check(1)")) as cursor:

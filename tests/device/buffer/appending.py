@@ -4,8 +4,8 @@
 
 `durable FIRST COUNT` follows an append that returned True, `waiting FIRST COUNT` one that did not, `delivered UP_TO`
 stands before an acknowledgement, and events of the buffer are JSON. A row's payload is made of its sequence number.
-`lagging` hardly ever acknowledges, so that the ring fills. `unsynchronized` and `hasty` are broken on purpose: they
-must be caught.
+`lagging` hardly ever acknowledges, so that the ring fills; `uncached` too, and reads from the flash what it gives out.
+`unsynchronized` and `hasty` are broken on purpose: they must be caught.
 """
 
 import json
@@ -38,8 +38,10 @@ def main(folder: Path, total_bytes: int, steps: int, variant: str) -> None:
         random_bits=random.getrandbits,
         emit=lambda event: say(json.dumps(event)),
     )
-    if variant == "unsynchronized" and buffer._store:
-        buffer._store.connection.execute("PRAGMA synchronous = OFF")
+    if variant == "unsynchronized" and buffer.access.store:
+        buffer.access.store.connection.execute("PRAGMA synchronous = OFF")
+    if variant == "uncached" and buffer.access.store:
+        buffer.access.store.connection.execute("PRAGMA cache_size = 10")
     sequence = 0
     say(f"epoch {buffer.epoch}")
     for _ in range(steps):
@@ -50,7 +52,7 @@ def main(folder: Path, total_bytes: int, steps: int, variant: str) -> None:
         if variant != "hasty":
             say(f"{'durable' if is_durable else 'waiting'} {sequence} {count}")
         sequence += count
-        if random.random() < (0.05 if variant == "lagging" else 0.5) and (
+        if random.random() < (0.05 if variant == "lagging" else 0.2 if variant == "uncached" else 0.5) and (
             chunk := buffer.oldest(random.randint(1, 100))
         ):
             say(f"delivered {chunk.rows[-1].sequence}")

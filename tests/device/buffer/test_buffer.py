@@ -184,17 +184,18 @@ def test_damage_met_at_work_is_put_aside_too_and_the_row_at_hand_is_stored(tmp_p
     buffer = bench.open()
     for first in range(0, 600, 60):
         buffer.append(rows(first, 60, 100))
-    assert buffer._store is not None
-    buffer._store.connection.execute("PRAGMA writable_schema = ON")
-    buffer._store.connection.execute("PRAGMA cache_size = 0")
-    buffer._store.connection.execute("PRAGMA shrink_memory").fetchall()
+    assert buffer.access.store is not None
+    buffer.access.store.connection.execute("PRAGMA writable_schema = ON")
+    buffer.access.store.connection.execute("PRAGMA cache_size = 0")
+    buffer.access.store.connection.execute("PRAGMA shrink_memory").fetchall()
     for name in (STORE_FILE, f"{STORE_FILE}-wal"):
         path = tmp_path / name
         with path.open("r+b") as file:
             file.seek(0 if name.endswith("wal") else PAGE_BYTES)
             file.write(b"\xa5" * (path.stat().st_size - file.tell()))
     assert buffer.append([b"after"])
-    assert [e["event"] for e in bench.events] == ["buffer_quarantined"]
+    assert [(e["event"], e["rows"]) for e in bench.events] == [("buffer_quarantined", 600), ("buffer_dropped", 600)]
+    assert buffer.dropped == {Reason.CORRUPT: 600}, "nothing could be saved, and that is counted"
     assert [(sequence, row) for _, sequence, row in drain(buffer)] == [(600, b"after")], "the count went on"
 
 
@@ -300,11 +301,11 @@ def test_what_was_delivered_does_not_wait_though_the_flash_refuses_to_forget_it(
     buffer.append([b"one", b"two", b"three"])
     first = buffer.oldest(2)
     assert first
-    assert buffer._store
-    buffer._store.connection.execute("PRAGMA query_only = ON")
+    assert buffer.access.store
+    buffer.access.store.connection.execute("PRAGMA query_only = ON")
     buffer.acknowledge(first)
     assert buffer.depth == 1
-    buffer._store.connection.execute("PRAGMA query_only = OFF")
+    buffer.access.store.connection.execute("PRAGMA query_only = OFF")
     second = buffer.oldest(9)
     assert second
     assert second.payloads == (b"three",)

@@ -123,6 +123,23 @@ def test_flash_that_refuses_for_a_while_is_told_and_nothing_is_lost(tmp_path: Pa
     assert broken_promise(folder, promises) is None, "what waited in memory was stored once the flash took it again"
 
 
+def test_reads_that_fail_for_a_while_put_no_sound_file_aside(tmp_path: Path) -> None:
+    """SQLite says of EIO that the file is malformed. Of 23 reads of the file the 6th to the 20th fail."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    file = ("-P", str(folder / STORE_FILE))
+    refuse = ("/dev/null", *file, "-e", "trace=pread64", "-e", "inject=pread64:error=EIO:when=6..20")
+    told = run(folder, total_bytes=LARGE, steps=60, variant="uncached", strace=refuse).splitlines()
+    assert [json.loads(line)["event"] for line in told if line.startswith("{")] == [
+        "buffer_unavailable", "buffer_available"
+    ]  # fmt: skip
+    promises = Promises()
+    for line in told:
+        promises.hear(line.replace("waiting", "durable"))
+    assert told[-1].startswith("depth"), "the agent goes on"
+    assert broken_promise(folder, promises) is None
+
+
 def test_flash_that_is_full_from_the_first_write_on_is_told_and_rows_go_through_memory(tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
