@@ -18,6 +18,7 @@ from rich.progress import track
 
 from device.buffer.capacity import MIN_BYTES
 from device.resolution import HostPort
+from device.simulator.ending import ending_in_order
 from device.simulator.fleet import Fleet, FleetLostError
 from device.simulator.given_ground import GivenGround, NotPossibleError
 from device.simulator.ground import Ground
@@ -97,11 +98,12 @@ def run(  # noqa: PLR0917 - typer gives every option by name
     )
     try:
         _open_files(fleet)
-        report, course = (
-            _given(order, fleet, bundles, dns, proxy, as_json=as_json)
-            if bundles is not None
-            else _own(order, fleet, dns, proxy, as_json=as_json)
-        )
+        with ending_in_order():
+            report, course = (
+                _given(order, fleet, bundles, dns, proxy, as_json=as_json)
+                if bundles is not None
+                else _own(order, fleet, dns, proxy, as_json=as_json)
+            )
     except (NotPossibleError, NoBrokerError) as error:
         raise _refuse(str(error)) from None
     except (FleetLostError, OSError) as error:

@@ -82,7 +82,7 @@ class Mosquitto:
     def start(self) -> None:
         """Until it listens; `NoBrokerError` when it does not."""
         with (self.folder / "log").open("ab") as log:
-            command = [find_mosquitto(), "-c", str(self.folder / "conf")]
+            command = [*_dying_with_us(), find_mosquitto(), "-c", str(self.folder / "conf")]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_SECONDS
         while not (_answers(self.port) and _answers(self.watch_port)):
@@ -113,6 +113,15 @@ def free_ports(count: int) -> list[int]:
     finally:
         for server in held:
             server.close()
+
+
+def _dying_with_us() -> list[str]:
+    """What a broker is started through, so that the kernel ends it with this process, however that ends.
+
+    prctl(2), PR_SET_PDEATHSIG; nothing where there is no such thing, as on macOS.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
 def _answers(port: int) -> bool:
