@@ -79,6 +79,7 @@ class Folder:
 
     def _claim(self, of: Mapping[str, Any]) -> None:
         make_folder(self.path)
+        self._check_ours()
         document = json.dumps(of, indent=2).encode() + b"\n"
         create_durably(self.path / _BATCH, document, mode=0o644)
         try:
@@ -91,6 +92,16 @@ class Folder:
             raise RefusedError(
                 f"{self.path}: belongs to another batch, of {found.get('file')} with "
                 f"{found.get('rows')} rows; give this file, or these options, a folder of their own"
+            )
+
+    def _check_ours(self) -> None:
+        """Refuse a folder with files that no batch made: some of them could have the names of ours."""
+        found = [each.name for each in self.path.iterdir()]
+        others = [name for name in found if not (name.startswith(".") and name.endswith(".tmp"))]
+        # Asked after the look around: of a batch that has just begun here, its description is the first.
+        if others and not (self.path / _BATCH).exists():
+            raise RefusedError(
+                f"{self.path}: holds {min(others)} and is the folder of no batch; give --out a folder of its own"
             )
 
     def check_passphrase(self, passphrase: bytes) -> None:

@@ -79,6 +79,19 @@ def test_the_same_command_again_tells_the_same_and_changes_nothing(factory: Fact
     assert "belongs to another batch, of order.csv with 3 rows" in elsewhere.err
 
 
+def test_a_folder_with_files_of_somebody_else_stays_as_it_is(factory: Factory) -> None:
+    file, out = write(factory.home / "order.csv", devices(1)), factory.home / "out"
+    out.mkdir()
+    (out / "keys.csv").write_text("precious\n", encoding="utf-8")
+    refused = batch(factory, file, out)
+    assert refused.code == 2
+    assert f"{out}: holds keys.csv and is the folder of no batch; give --out" in refused.err
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("keys.csv", "precious\n")]
+    assert not (factory.folder / "ledger.db").exists(), "nothing was issued"
+    (out / "keys.csv").rename(out / f".batch.json.{'0' * 16}.tmp")
+    assert batch(factory, file, out).code == 0, "a run that was killed as it began left no more than that"
+
+
 def test_keys_made_for_a_batch_are_their_owners_alone_and_fit(factory: Factory) -> None:
     out = factory.home / "out"
     assert batch(factory, write(factory.home / "order.csv", devices(3)), out).code == 0
