@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import ValidationError
 
 from protocol.batch_window import BatchWindow
@@ -14,6 +14,7 @@ from protocol.device_id import DeviceId
 from protocol.hostnames import device_hostname
 from protocol.reconnect_place import reconnect_place
 from protocol.topics import batch_topic, command_filter
+from provisioning.algorithm import public_key_der
 from provisioning.durable import make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
 from provisioning.key_file import read_device_key
@@ -33,6 +34,20 @@ def check_folder(folder: Path, device: DeviceId) -> None:
         ) from error
     if owner != device:
         raise RefusedError(f"{folder}: holds the bundle of device {owner}; give device {device} a folder of its own")
+
+
+def check_key(folder: Path, device: DeviceId, spki: bytes) -> None:
+    """Refuse a folder whose key is another than the one to certify: it would only show on the first connect.
+
+    `spki`: the public key in DER (SubjectPublicKeyInfo). To be asked before anything is issued, because what was
+    signed for the wrong key stands until somebody revokes it.
+    """
+    path = folder / KEY_FILE
+    if path.exists() and public_key_der(read_device_key(path).public_key()) != spki:
+        raise RefusedError(
+            f"{path}: is another key than the one to certify for device {device}; give the request that was made with "
+            f"this key, or move it away"
+        )
 
 
 def bundle_files(
@@ -61,7 +76,8 @@ def hand_over(identity: Identity, files: Mapping[str, bytes], folder: Path) -> N
     """Write the bundle into the device's folder. A rerun writes the same."""
     with writing(identity.device, folder):
         make_folder(folder)
-        _check_key(folder, identity)
+        certified = identity.certificate.public_key()
+        check_key(folder, identity.device, certified.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
         for name, content in files.items():
             write_durably(folder / name, content)
 
@@ -93,10 +109,3 @@ def _document(identity: Identity, environment: Environment, ledger: str) -> Bund
         reconnect_place=reconnect_place(identity.issuance, ledger),
         keep_alive_seconds_by_operator={name: int(each.total_seconds()) for name, each in fleet.keep_alives.items()},
     )
-
-
-def _check_key(folder: Path, identity: Identity) -> None:
-    """A key beside a certificate it does not belong to would only show on the first connect."""
-    path = folder / KEY_FILE
-    if path.exists() and read_device_key(path).public_key() != identity.certificate.public_key():
-        raise RefusedError(f"{path}: is another key than the identity of device {identity.device}; move it away")

@@ -22,7 +22,7 @@ from provisioning.commands.options import (
 from provisioning.commands.telling import errors_told, tell
 from provisioning.durable import make_folder
 from provisioning.errors import RefusedError, about
-from provisioning.hand_over import check_folder, hand_over, writing
+from provisioning.hand_over import check_folder, check_key, hand_over, writing
 from provisioning.key_file import make_or_read_device_key
 from provisioning.order import Order
 from provisioning.request import MAX_CSR_BYTES, Request
@@ -67,6 +67,7 @@ def issue(
         # An authority that cannot sign is told before a key is made.
         station.authority(order.authority)
         request = _request(station, order, csr, out)
+        check_key(out, order.device, request.spki)
         issued = station.issue(order, request, hand_over=lambda identity, files: hand_over(identity, files, out))
     entry = issued.identity.entry.to_item()
     tell({**{name: entry[name] for name in entry if name != "standing"}, "bundle": str(out)}, as_json=as_json)

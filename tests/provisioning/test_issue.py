@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
 from protocol.bundle import read_bundle
@@ -231,13 +231,25 @@ def test_a_folder_of_another_device_is_not_overwritten(factory: Factory) -> None
 def test_a_key_that_is_not_the_identitys_is_not_left_beside_it(factory: Factory) -> None:
     path = request(factory, p256())
     assert factory.issue("device1").code == 0
-    refused = factory.issue("device2", "--csr", path, "--out", factory.device("device2"))
-    assert refused.code == 0
+    issued = factory.issue("device2", "--csr", path, "--out", factory.device("device2"))
+    assert issued.code == 0
     stray = factory.device("device2") / "device.key.pem"
     stray.write_bytes((factory.device("device1") / "device.key.pem").read_bytes())
     again = factory.issue("device2", "--csr", path)
     assert again.code == 2
-    assert "is another key than the identity of device device2" in again.err
+    assert "is another key than the one to certify for device device2" in again.err
+
+
+def test_a_request_that_is_not_of_the_key_in_the_folder_is_refused_before_anything_is_issued(factory: Factory) -> None:
+    key = p256()
+    (folder := factory.device("device2")).mkdir(parents=True)
+    (folder / "device.key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    refused = factory.issue("device2", "--csr", request(factory, p256()), "--out", folder)
+    assert refused.code == 2
+    assert "is another key than the one to certify for device device2" in refused.err
+    assert not (factory.folder / "ledger.db").exists() or _issuances(factory) == 0
+    issued = factory.issue("device2", "--csr", request(factory, key), "--out", folder)
+    assert issued.code == 0, f"the right request is not shut out by the wrong one: {issued.err}"
 
 
 @pytest.mark.parametrize(
