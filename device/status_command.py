@@ -97,7 +97,7 @@ def _print_buffer(console: Console, found: Status) -> None:
     buffer = found.buffer
     if buffer.damage:
         console.print(
-            f"buffer       damaged: {buffer.damage}; the next start saves what it can of it", style="red", markup=False
+            f"buffer       damaged: {buffer.damage}; the next start saves what it can", style="red", markup=False
         )
         return
     dropped = ", ".join(f"{rows:,} {reason}" for reason, rows in (buffer.dropped or {}).items())
