@@ -212,7 +212,7 @@ def _one(policy: Policy, attempt: int, number: float, *, device: int = 0, now: f
     st.floats(0, 10**5, exclude_max=True),
 )
 def test_the_model_waits_as_the_devices_do(attempt: int, number: float, device: int, now: float) -> None:
-    """`device.agent` asks `protocol.traffic`; the model must not drift from it."""
+    """`device.patience` asks `protocol.traffic`; the model must not drift from it."""
     window = traffic.reconnect_window(100_000, 500)
     known = policies(100_000, 500, unplaced=1.0) | {"placed": policies(100_000, 500, unplaced=0.0)["contract"]}
     narrower = traffic.reconnect_window(100_000, 500, even=traffic.even_share(unplaced=0.0))
