@@ -37,7 +37,7 @@ _SHAPES = f"`{_WEIGHTS}`, or one of {', '.join(f'`{name}`' for name in _CHOICES)
 
 def read_policy(path: Path, clusters: Collection[str]) -> Policy:
     """The policy in `path`; `StackError` holds everything that is wrong with it. `clusters`: those that there are."""
-    document = read_document(path)
+    document = read_document(path, begins=_WEIGHTS)
     reader = _Reader(document, clusters)
     policy = reader.policy(document.values, ())
     if reader.problems:

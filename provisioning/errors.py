@@ -1,5 +1,6 @@
 """What can go wrong at the factory, split by who must act."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,8 +39,13 @@ def about(name: str, *, kind: str = "device") -> Iterator[None]:
     try:
         yield
     except ProvisioningError as error:
-        if name in str(error):
+        if _is_named(name, kind, str(error)):
             raise
         raise type(error)(f"{kind} {name}: {error}") from error
     except OSError as error:
         raise StationError(f"{kind} {name}: {error}; check this machine, then run this again") from error
+
+
+def _is_named(name: str, kind: str, text: str) -> bool:
+    """Whether a message names it: after its kind, or as a file. A device may be called `q`, as in `request`."""
+    return re.search(rf"(?:^|/|\b{kind} ){re.escape(name)}(?!\.?[\w-])", text, re.MULTILINE) is not None

@@ -60,14 +60,14 @@ class Hsm:
             raise RefusedError(
                 f"{path}: there is none, and a key is in an HSM; write module, token and pin_file into it"
             )
-        document = read_document(path)
+        document = read_document(path, begins="module")
         try:
             found = _File.model_validate(document.values)
         except ValidationError as error:
             problems = []
             for each in error.errors():
                 where = place(each)
-                rule, way_out = explain(each)
+                rule, way_out = explain(each, _File)
                 problems.append(
                     Problem(file=document.file, line=document.line(where), key=spell(where), rule=rule, way_out=way_out)
                 )

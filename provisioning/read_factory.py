@@ -43,7 +43,7 @@ def factory_of(stack: str, path: Path | None) -> tuple[FactoryFile, Environment]
 
 def read_factory(path: Path) -> tuple[FactoryFile, Environment]:
     """The factory in a YAML file and the stack it agrees with; `StackError` names every problem."""
-    document = read_document(path)
+    document = read_document(path, begins="environment")
     factory = parse_factory(document)
     environment = load_environment(factory.environment, today=None)
     if told := list(disagreements(factory, environment)):

@@ -43,24 +43,27 @@ def spell(path: KeyPath) -> str:
     return text
 
 
-def read_document(path: Path) -> Document:
-    """The mapping in the YAML file `path`; `StackError` names the line of whatever is not plain data."""
+def read_document(path: Path, *, begins: str = "config") -> Document:
+    """The mapping in the YAML file `path`; `StackError` names the line of whatever is not plain data.
+
+    `begins`: the key that such a file starts with, for whoever has an empty one.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise _refusal(path.name, None, (), f"cannot be read ({error.strerror})", "check its permissions") from error
     except UnicodeDecodeError as error:
         raise _refusal(path.name, None, (), f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
-    return parse_document(text, path.name)
+    return parse_document(text, path.name, begins=begins)
 
 
-def parse_document(text: str, file: str) -> Document:
+def parse_document(text: str, file: str, *, begins: str = "config") -> Document:
     """The mapping in a YAML text; `file` is named in errors."""
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            raise _refusal(file, 1, (), "a stack file is a mapping of keys", "start it with `config:`")
+            raise _refusal(file, 1, (), "this file is a mapping of keys", f"start it with `{begins}:`")
         reader = _Reader(file, loader)
         return Document(file=file, values=reader.value(root, ()), lines=reader.lines)
     except yaml.MarkedYAMLError as error:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from fleet.inspection import Inspected
 from fleet.routing.finding import Finding, Rule
 from fleet.routing.plan import Plan
-from provisioning.commands.telling import LINE_WIDTH
+from provisioning.commands.telling import table_console
 
 MAX_SHOWN = 10
 """Findings of one rule in a table; JSON has them all."""
@@ -59,8 +58,7 @@ def _show(rule: Rule, found: Sequence[Finding]) -> None:
         table.add_column(column, overflow="fold")
     for each in found[:MAX_SHOWN]:
         table.add_row(each.name, each.expected, each.found)
-    console = Console()
-    (console if console.is_terminal else Console(width=LINE_WIDTH)).print(table)
+    table_console().print(table)
     if len(found) > MAX_SHOWN:
         typer.echo(f"and {len(found) - MAX_SHOWN:,} more; --json has them all")
     for way_out in dict.fromkeys(each.way_out for each in found):

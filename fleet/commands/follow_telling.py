@@ -13,7 +13,7 @@ from rich.table import Table
 from fleet.routing.following import Followed
 from fleet.routing.following import Progress as Followers
 from fleet.routing.route import State
-from provisioning.commands.telling import LINE_WIDTH
+from provisioning.commands.telling import table_console
 
 MAX_NAMED = 20
 """Unseen devices named in a table; JSON names all."""
@@ -67,5 +67,4 @@ def tell_followed(followed: Followed) -> None:
         table.add_column("what was seen", overflow="fold")
         for device, seen in followed.returned.items():
             table.add_row(device, seen)
-        console = Console()
-        console.print(table, width=None if console.is_terminal else LINE_WIDTH)
+        table_console().print(table)

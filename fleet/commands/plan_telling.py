@@ -6,11 +6,10 @@ from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from fleet.plan_making import Made, refusal_item
-from provisioning.commands.telling import LINE_WIDTH
+from provisioning.commands.telling import table_console
 
 
 def _facts(made: Made, following: str) -> dict[str, Any]:
@@ -80,5 +79,4 @@ def _show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(column, overflow="fold", justify="right" if column == "devices" else "left")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    console.print(table, width=None if console.is_terminal else LINE_WIDTH)
+    table_console().print(table)

@@ -5,13 +5,12 @@ from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
 from fleet.routing.explain import Explanation, Link
-from provisioning.commands.telling import LINE_WIDTH
+from provisioning.commands.telling import table_console
 
 
 def explanation_item(explanation: Explanation) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def explanation_item(explanation: Explanation) -> dict[str, Any]:
 
 def tell_explanation(explanation: Explanation) -> None:
     """Why, then what is."""
-    console = _console()
+    console = table_console()
     console.print(_tree(explanation.chain, Tree(Text(explanation.chain.name, style="bold"))))
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(explanation):
@@ -54,7 +53,7 @@ def tell_history(lines: Sequence[Mapping[str, str]]) -> None:
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for line in lines:
         table.add_row(*(Text(line[column]) for column in columns))
-    _console().print(table)
+    table_console().print(table)
 
 
 def _facts(explanation: Explanation) -> list[tuple[str, str]]:
@@ -79,8 +78,3 @@ def _tree(link: Link, tree: Tree) -> Tree:
 
 def _link_item(link: Link) -> dict[str, Any]:
     return {"name": link.name, "why": list(link.why), "next": [_link_item(each) for each in link.next]}
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=LINE_WIDTH)

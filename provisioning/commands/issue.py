@@ -91,4 +91,7 @@ def _request(station: Station, order: Order, csr: Path | None, out: Path) -> Req
             pem = file.read(MAX_CSR_BYTES + 1)
     except OSError as error:
         raise RefusedError(f"--csr: {csr} cannot be read ({error.strerror}); give the device's request") from error
-    return station.request(order, pem)
+    try:
+        return station.request(order, pem)
+    except RefusedError as error:
+        raise RefusedError(f"--csr: {csr}: {error}") from error

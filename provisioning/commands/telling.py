@@ -24,8 +24,9 @@ FAILED = 1
 REFUSED = 2
 MOST_ROWS = 40
 """A table of more rows scrolls away; then their kinds are counted instead."""
-LINE_WIDTH = 200
-"""Characters a line may have where no terminal sets a limit: enough that nothing wraps in a log."""
+LINE_WIDTH = 1_000
+"""Characters a line may have where no terminal sets a limit: enough that nothing wraps in a log, so that a search finds
+it. rich would take 80."""
 
 
 @contextmanager
@@ -75,8 +76,13 @@ def _write_rows(name: str, rows: Sequence[Mapping[str, str]], *, as_json: bool, 
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(row[column] for column in shown))
+    table_console().print(table)
+
+
+def table_console() -> Console:
+    """Standard output, as wide as its terminal, or wide enough for every table."""
     console = Console()
-    console.print(table, width=None if console.is_terminal else LINE_WIDTH)
+    return console if console.is_terminal else Console(width=LINE_WIDTH)
 
 
 class RowTeller:

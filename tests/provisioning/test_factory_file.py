@@ -247,6 +247,10 @@ def test_profiles_check_tells_each_file_and_fails_where_one_is_wrong(tmp_path: P
     assert "dev.yaml:4: authorities.line-a.lifetime_years: an authority of 20 years outlives its root" in bad.err
     keys = [each["key"] for each in provisioning("profiles", "check", "--profiles", wrong, "--json").json["problems"]]
     assert keys == ["authorities.line-a.lifetime_years", "authorities.line-b.lifetime_years"]
+    wrong.write_text("")
+    empty = provisioning("profiles", "check", "--profiles", wrong)
+    assert empty.code == 2
+    assert "dev.yaml:1: this file is a mapping of keys; start it with `environment:`" in empty.err
 
 
 def test_profiles_show_says_who_signs_what_and_until_when() -> None:

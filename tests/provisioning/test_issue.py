@@ -218,6 +218,24 @@ def test_a_csr_that_is_not_there_is_refused_by_its_path(factory: Factory) -> Non
     assert "--csr: nowhere.pem cannot be read (No such file or directory)" in refused.err
 
 
+def test_a_list_in_a_log_is_found_by_device_and_fingerprint(factory: Factory) -> None:
+    device = "a" * 63
+    fingerprint = factory.issue(device).json["fingerprint"]
+    told = provisioning("ledger", "list", "--stack", "dev", "--factory", factory.folder)
+    (line,) = [line for line in told.out.splitlines() if fingerprint in line]
+    assert device in line
+
+
+def test_a_bad_csr_is_refused_with_its_device_and_its_file(factory: Factory) -> None:
+    path = factory.home / "broken.csr.pem"
+    path.write_text("nonsense", encoding="ascii")
+    refused = factory.issue("q", "--csr", path)
+    assert refused.code == 2
+    assert refused.err.startswith(
+        f"provisioning: device q: --csr: {path}: the request is no certificate request in PEM"
+    )
+
+
 def test_a_folder_of_another_device_is_not_overwritten(factory: Factory) -> None:
     assert factory.issue("device1").code == 0
     refused = factory.issue("device2", "--generate-key", "--out", factory.device("device1"))

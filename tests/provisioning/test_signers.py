@@ -268,8 +268,11 @@ def test_the_file_of_a_stations_hsm_is_checked_with_its_lines(tmp_path: Path) ->
 
     with pytest.raises(RefusedError, match="write module, token and pin_file into it"):
         Hsm.read(tmp_path, never)
+    (tmp_path / HSM_FILE).write_text("# to be filled in\n")
+    with pytest.raises(StackError, match=r"hsm.yaml:1: this file is a mapping of keys; start it with `module:`"):
+        Hsm.read(tmp_path, never)
     (tmp_path / HSM_FILE).write_text("module: /usr/lib/a.so\npin: 1234\n")
-    with pytest.raises(StackError, match=r"(?s)hsm.yaml.*token.*hsm.yaml:2.*pin"):
+    with pytest.raises(StackError, match=r"(?s)hsm.yaml.*token.*provisioning/hsm.py says.*hsm.yaml:2.*pin.*pin_file"):
         Hsm.read(tmp_path, never)
     (tmp_path / HSM_FILE).write_text("module: /usr/lib/a.so\ntoken: line-a\n")
     asked: list[str] = []

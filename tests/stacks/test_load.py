@@ -98,7 +98,7 @@ def test_a_broken_file_of_another_stack_is_that_stacks_own_problem(other: str, l
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text\n"])
 def test_a_file_that_is_no_mapping_is_refused(text: str, load: Load) -> None:
-    with pytest.raises(StackError, match=r"^Pulumi\.lab\.yaml:1: a stack file is a mapping of keys; start it with"):
+    with pytest.raises(StackError, match=r"^Pulumi\.lab\.yaml:1: this file is a mapping of keys; start it with `conf"):
         load(text)
 
 
