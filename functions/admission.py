@@ -1,10 +1,12 @@
 """Whether a certificate that just knocked is admitted (design decision 6): a pure decision over facts.
 
 Admission rests on the manifest alone: a certificate that the factory did not list is refused, whoever signed it. The
-thing a certificate joins must be its own: of the device's name and model, holding only certificates that the manifest
-lists as good for that device. So a rotation (two good certificates) is admitted; a thing that still holds a revoked
-certificate, or one that someone else put there, is not joined until that is detached. Authority and serial number on
-the thing are those of its first identity: later ones come and go.
+thing a certificate joins must be its own: of the device's name and model, and holding no certificate that still stands.
+One device has one identity: a second one, such as another station's whose ledger does not know the first, is admitted
+when the first has been ended in the manifest and detached, or has expired. A rotation does just that: `sync` ends the
+old identity before it lists the new one. A thing that holds a revoked certificate, or one that someone else put there,
+is not joined until that is detached. Authority and serial number on the thing are those of its first identity: later
+ones come and go.
 """
 
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "unknown-model"
     THING_CONFLICT = "thing-conflict"
     OTHER_CERTIFICATE = "other-certificate"
+    SECOND_IDENTITY = "second-identity"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +107,7 @@ def decide(
             reason=Reason.NOT_IN_MANIFEST,
             detail="no manifest lists this fingerprint; if the factory issued it, run: python -m provisioning sync",
         )
-    refused = _refuse_identity(registered, entry, now=now) or _refuse_place(entry, place)
+    refused = _refuse_identity(registered, entry, now=now) or _refuse_place(entry, place, now=now)
     return refused or Admit(
         thing_name=entry.device,
         thing_type=entry.model,
@@ -135,7 +138,7 @@ def _refuse_identity(registered: Registered, entry: ManifestEntry, *, now: datet
     return None
 
 
-def _refuse_place(entry: ManifestEntry, place: Place) -> Refuse | None:
+def _refuse_place(entry: ManifestEntry, place: Place, *, now: datetime) -> Refuse | None:
     """Whether the cloud has a place for the device that is its own."""
     if not place.model_known:
         return Refuse(
@@ -151,6 +154,13 @@ def _refuse_place(entry: ManifestEntry, place: Place) -> Refuse | None:
                 reason=Reason.OTHER_CERTIFICATE,
                 detail=f"thing {entry.device!r} holds certificate {certificate_id}, which the manifest {standing}; "
                 "detach it from the thing",
+            )
+        if now < other.not_after:
+            return Refuse(
+                reason=Reason.SECOND_IDENTITY,
+                detail=f"thing {entry.device!r} holds certificate {certificate_id} of {other.authority}, which the "
+                f"manifest lists as good until {other.not_after.isoformat()}, and a device has one identity; end the "
+                "one that is wrong in its ledger (python -m provisioning retire), then sync from there",
             )
     if {place.thing.thing_type, place.thing.attributes.get("model")} != {entry.model}:
         return Refuse(

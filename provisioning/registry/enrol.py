@@ -122,6 +122,21 @@ def _make_thing(work: _Work) -> None:
     model = thing.get("attributes", {}).get("model")
     if {thing.get("thingTypeName"), model} != {entry.model}:
         raise _DiffersError(f"a thing of that name is of type {thing.get('thingTypeName')} there, not {entry.model}")
+    _refuse_second(work)
+
+
+def _refuse_second(work: _Work) -> None:
+    """One device has one identity: a thing that holds another active certificate is not joined, as at the registrar."""
+    device = work.identity.device
+    answer = work.calls.call("ListThingPrincipals", may_be_empty=("principals",), thingName=device)
+    held = {principal.rpartition("/")[2] for principal in answer["principals"] if ":cert/" in principal}
+    for other in sorted(held - {work.identity.fingerprint}):
+        found = work.calls.call("DescribeCertificate", "certificateDescription", certificateId=other)
+        if found["certificateDescription"].get("status") == ACTIVE:
+            raise _DiffersError(
+                f"its thing holds certificate {other} there, which is active, and a device has one identity; end the "
+                "one that is wrong in its ledger (python -m provisioning retire), then sync from there"
+            )
 
 
 def _register(work: _Work) -> tuple[str, str, bool]:

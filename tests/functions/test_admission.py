@@ -127,9 +127,25 @@ def test_a_thing_of_an_earlier_try_is_the_devices_own() -> None:
     assert not outcome.makes_thing
 
 
-@pytest.mark.parametrize("place", [thing(DEVICE1.entry), thing()], ids=["beside the first", "after the first"])
-def test_a_second_good_certificate_joins_the_thing_of_the_first(place: Place) -> None:
+def test_a_second_identity_stays_out_while_the_first_stands_and_is_told_which_that_is() -> None:
+    first = replace(DEVICE1.entry, authority="line-b")
+    outcome = decide(registered(REPLACEMENT), REPLACEMENT.entry, thing(first), now=NOW)
+    assert isinstance(outcome, Refuse)
+    assert outcome.reason is Reason.SECOND_IDENTITY
+    assert f"{DEVICE1.fingerprint} of line-b" in outcome.detail
+
+
+EXPIRED = replace(DEVICE1.entry, not_after=NOW)
+
+
+@pytest.mark.parametrize("place", [thing(), thing(EXPIRED)], ids=["after the first was detached", "after its end"])
+def test_a_second_identity_joins_the_thing_of_the_first_once_that_is_over(place: Place) -> None:
     assert isinstance(decide(registered(REPLACEMENT), REPLACEMENT.entry, place, now=NOW), Admit)
+
+
+def test_a_certificate_that_ends_in_a_second_still_stands() -> None:
+    ending = replace(DEVICE1.entry, not_after=NOW + SECOND)
+    assert reason_of(REPLACEMENT, REPLACEMENT.entry, thing(ending)) is Reason.SECOND_IDENTITY
 
 
 @pytest.mark.parametrize(
@@ -138,7 +154,7 @@ def test_a_second_good_certificate_joins_the_thing_of_the_first(place: Place) ->
         (thing(revoked(REPLACEMENT)), Reason.OTHER_CERTIFICATE),
         (thing(DEVICE2.entry), Reason.OTHER_CERTIFICATE),
         (thing(unlisted=1), Reason.OTHER_CERTIFICATE),
-        (thing(REPLACEMENT.entry, unlisted=1), Reason.OTHER_CERTIFICATE),
+        (thing(REPLACEMENT.entry), Reason.SECOND_IDENTITY),
         (thing(thing_type=None), Reason.THING_CONFLICT),
         (thing(thing_type="fl50"), Reason.THING_CONFLICT),
         (thing(of=replace(DEVICE1.entry, model="fl50")), Reason.THING_CONFLICT),
@@ -151,7 +167,9 @@ def test_a_thing_that_is_not_provably_the_devices_own_is_not_joined(place: Place
 @given(
     status=st.sampled_from(["PENDING_ACTIVATION", "INACTIVE", "REVOKED"]),
     entry=st.sampled_from([None, DEVICE1.entry, revoked(DEVICE1), REPLACEMENT.entry, DEVICE2.entry]),
-    place=st.sampled_from([EMPTY, thing(), thing(unlisted=1), Place(model_known=False, thing=None)]),
+    place=st.sampled_from(
+        [EMPTY, thing(), thing(unlisted=1), thing(REPLACEMENT.entry), Place(model_known=False, thing=None)]
+    ),
     now=st.datetimes(min_value=datetime(2000, 1, 1)),  # noqa: DTZ001  # hypothesis wants its bounds without a zone
 )
 def test_whatever_the_rest_only_a_pending_certificate_that_is_listed_as_good_gets_in(
@@ -164,6 +182,7 @@ def test_whatever_the_rest_only_a_pending_certificate_that_is_listed_as_good_get
         assert entry == DEVICE1.entry
         assert entry.standing is Standing.GOOD
         assert NOW - YEAR <= moment < NOW + YEAR
+        assert place in (EMPTY, thing())
 
 
 def test_every_reason_fits_a_metric_dimension() -> None:

@@ -191,28 +191,24 @@ def test_an_error_of_aws_is_raised_so_that_lambda_tries_again(desk: Desk) -> Non
     assert desk.status(identity) == "PENDING_ACTIVATION"
 
 
-def test_a_replacement_is_admitted_beside_the_first_certificate_while_both_are_good(desk: Desk) -> None:
-    first, second = desk.authority.issue("rotating"), desk.authority.issue("rotating")
+def test_a_second_identity_waits_until_the_first_is_revoked_and_detached(desk: Desk) -> None:
+    first, second = desk.authority.issue("repaired"), desk.authority.issue("repaired")
     for identity in (first, second):
         desk.list_in_manifest(identity.entry)
-        assert desk.register(desk.knock(identity))["outcome"] == "admitted"
-    assert (desk.status(first), desk.status(second)) == ("ACTIVE", "ACTIVE")
-    thing = desk.client("iot").describe_thing(thingName="rotating")
-    assert thing["attributes"]["serial"] == first.entry.serial, "the thing keeps its first identity"
-
-
-def test_a_replacement_waits_until_the_revoked_certificate_is_detached(desk: Desk) -> None:
-    stolen, second = desk.authority.issue("repaired"), desk.authority.issue("repaired")
-    desk.list_in_manifest(stolen.entry)
-    desk.register(desk.knock(stolen))
-    desk.list_in_manifest(replace(stolen.entry, standing=Standing.REVOKED))
-    desk.list_in_manifest(second.entry)
+    desk.register(desk.knock(first))
     event = desk.knock(second)
     said = desk.register(event)
+    assert said["reason"] == "second-identity"
+    assert first.fingerprint in said["detail"]
+    assert (desk.status(first), desk.status(second)) == ("ACTIVE", "PENDING_ACTIVATION")
+    desk.list_in_manifest(replace(first.entry, standing=Standing.REVOKED))
+    said = desk.register(event)
     assert said["reason"] == "other-certificate"
-    assert stolen.fingerprint in said["detail"]
-    desk.client("iot").detach_thing_principal(thingName="repaired", principal=desk.arn(stolen))
+    assert first.fingerprint in said["detail"]
+    desk.client("iot").detach_thing_principal(thingName="repaired", principal=desk.arn(first))
     assert desk.register(event)["outcome"] == "admitted"
+    thing = desk.client("iot").describe_thing(thingName="repaired")
+    assert thing["attributes"]["serial"] == first.entry.serial, "the thing keeps its first identity"
 
 
 def test_a_thing_prepared_under_the_devices_name_is_not_joined(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from provisioning.cloud import Cloud
 from provisioning.errors import CloudError
 from provisioning.registry.calls import ATTEMPTS, Calls
 from provisioning.registry.quotas import DEFAULT_PER_SECOND
+from tests.functions.throwaway_identity import Authority as AnothersAuthority
 from tests.provisioning.connected import UNREACHABLE, Connected
 from tests.provisioning.many import issue_many
 
@@ -83,18 +84,27 @@ def test_a_ledger_that_forgot_finds_everything_there(connected: Connected, tmp_p
 
 
 @pytest.mark.cloud
-def test_somebody_elses_thing_and_a_certificate_taken_out_are_left_alone(connected: Connected) -> None:
-    first, second = issue_many(connected.factory, 2, "taken")
+def test_somebody_elses_thing_a_certificate_taken_out_and_a_second_identity_stay(
+    connected: Connected,
+) -> None:
+    first, second, third = issue_many(connected.factory, 3, "taken")
     iot = connected.client("iot", connected.desk.outputs.clusters["eu1"].region)
     iot.create_thing(thingName=first.device, thingTypeName="fl100")
     iot.register_certificate_without_ca(certificatePem=pem(second), status="INACTIVE")
+    anothers = AnothersAuthority().issue(third.device, model="fl50")
+    held = iot.register_certificate_without_ca(certificatePem=anothers.pem, status="ACTIVE")
+    iot.create_thing(thingName=third.device, thingTypeName="fl50", attributePayload={"attributes": {"model": "fl50"}})
+    iot.attach_thing_principal(thingName=third.device, principal=held["certificateArn"])
     done = eager(connected)
     assert done.code == 1
     assert f"cluster eu1, device {first.device}: a thing of that name is of type fl100 there, not fl50" in done.err
     assert f"cluster eu1, device {second.device}: its certificate is INACTIVE there" in done.err
     status = iot.describe_certificate(certificateId=second.fingerprint)["certificateDescription"]["status"]
     assert status == "INACTIVE"
-    assert registered(done) == {"registered": 2, "differs": 2}, "us1 takes both"
+    assert f"cluster eu1, device {third.device}: its thing holds certificate {anothers.fingerprint} there" in done.err
+    assert registered(done) == {"registered": 3, "differs": 3}, "us1 takes all"
+    iot.update_certificate(certificateId=anothers.fingerprint, newStatus="REVOKED")
+    assert registered(eager(connected)) == {"registered": 1, "differs": 2}, "the first has ended"
 
 
 def pem(identity: Any) -> str:
