@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,9 @@ def assemble(
     """
     bundle = read_bundle(folder)
     rows = folder / BUFFER_FOLDER
-    rows.mkdir(exist_ok=True)
+    # On flash that takes nothing rows wait in memory, and the buffer says so.
+    with suppress(OSError):
+        rows.mkdir(exist_ok=True)
     shelf = FolderShelf(folder)
     keeper = ConfigurationKeeper(shelf, bundle.batch_window)
     buffer = Buffer(

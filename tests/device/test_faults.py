@@ -154,6 +154,29 @@ def test_a_flash_that_is_full_is_told_of_and_everything_is_delivered_all_the_sam
     assert gaps(folded(heard)) == []
 
 
+def test_a_device_on_a_read_only_flash_starts_says_so_and_delivers(tmp_path: Path) -> None:
+    """Whatever it opens to write is refused, and so is every folder it would make."""
+    with mosquitto(tmp_path / "broker") as broker, network(broker, "device7") as (resolver, proxy):
+        folder = broker.bundle("device7")
+        written = [f"{name}.partial" for name in ("agent.json", "slots.json", "buffer/epoch")]
+        written += [f"{BUFFER_FOLDER}/{STORE_FILE}{suffix}" for suffix in ("", "-wal", "-journal")]
+        paths = [option for name in [*written, BUFFER_FOLDER] for option in ("-P", str(folder / name))]
+        inject = ("-e", "trace=openat,mkdir", "-e", "inject=openat,mkdir:error=EROFS")
+        before = ("strace", "-f", "-qq", "-o", "/dev/null", *paths, *inject)
+        with heard_by(broker, proxy, "device7") as heard:
+            options = (*QUICK, "--batches", "3")
+            with started(folder, resolver, proxy, tmp_path / "told", options, before) as device:
+                assert device.running.wait(PATIENCE_SECONDS) == 0
+            until(lambda: len(folded(heard)) == 15)
+    assert device.events("buffer_unavailable"), "it says so"
+    assert {path.name for path in folder.iterdir()} == {
+        "bundle.json",
+        "device.chain.pem",
+        "device.key.pem",
+        "trust-anchors.pem",
+    }
+
+
 @pytest.mark.parametrize("damage", ["scribbled", "not a database"])
 def test_a_damaged_buffer_is_put_aside_told_of_and_begun_anew(tmp_path: Path, damage: str) -> None:
     with mosquitto(tmp_path / "broker") as broker, network(broker, "device4") as (resolver, proxy):
