@@ -131,10 +131,14 @@ class Station:
             is_key_generated=is_key_generated,
         )
 
-    def check_form(self, order: Order, csr: bytes) -> None:
-        """Everything about a device's CSR (PEM) but the proof of possession; `RefusedError` says why not."""
+    def check_form(self, order: Order, csr: bytes) -> bytes:
+        """Everything about a device's CSR (PEM) but the proof of possession; `RefusedError` says why not.
+
+        Returns the key in DER.
+        """
         spki = Request.check_form(csr, device=order.device, key_type=order.profile.key_type)
         self.refused_keys.check(spki)
+        return spki
 
     def request(self, order: Order, csr: bytes) -> Request:
         """The request in a device's CSR (PEM), checked."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from provisioning.bulk.duplicates import Seen
 from provisioning.bulk.folder import (
     CERTIFICATES,
     CERTIFICATES_HEADER,
@@ -20,9 +21,10 @@ from provisioning.bulk.folder import (
     REPORT,
     Folder,
 )
-from provisioning.bulk.line import Done, Line, failed_header
-from provisioning.bulk.rows import Defaults
-from provisioning.bulk.table import Part, Problem, Table
+from provisioning.bulk.line import Checked, Done, Line, failed_header
+from provisioning.bulk.problems import SHOWN, Problem, Problems
+from provisioning.bulk.rows import Defaults, request_column
+from provisioning.bulk.table import Part, Row, Table, add_repeats
 from provisioning.durable import PRIVATE
 from provisioning.errors import StationError
 from provisioning.ledger.ledger import Ledger
@@ -34,9 +36,6 @@ from provisioning.station_key import STATION_PUBLIC_KEY_FILE
 
 ALONE = 2_000
 """Up to so many rows, other processes would take longer to start than they save."""
-
-_SHOWN = 100
-"""Lines of rows that wait."""
 
 Progress = Callable[[int], None]
 """Hears how many more rows are done."""
@@ -90,22 +89,33 @@ class Batch:
 
 def check_batch(
     batch: Batch, station: Station, opener: Callable[[], Station], *, jobs: int, progress: Progress
-) -> list[Problem]:
-    """What is wrong with the rows, each by itself; nothing is written."""
+) -> Problems:
+    """What is wrong with the rows, each by itself, and keys that two of them share; nothing is written."""
+    found, keys = Problems(), Seen()
+    for checked in _each_part(batch, station, opener, jobs=jobs, progress=progress):
+        found.take(checked.problems)
+        keys.take(checked.keys)
+    add_repeats(batch.table, keys, found, _key_twice)
+    return found
+
+
+def _each_part(
+    batch: Batch, station: Station, opener: Callable[[], Station], *, jobs: int, progress: Progress
+) -> Iterator[Checked]:
     parts = batch.table.parts
     if jobs == 1 or batch.table.rows <= ALONE:
         line = batch.line(station)
-        found = []
         for part in parts:
-            found += line.check(part)
+            yield line.check(part)
             progress(part.rows)
-        return found
-    with processes(jobs, _open_line, opener, batch) as pool:
-        return [
-            problem
-            for problems in _finished({pool.submit(_check, part): part for part in parts}, progress)
-            for problem in problems
-        ]
+    else:
+        with processes(jobs, _open_line, opener, batch) as pool:
+            yield from _finished({pool.submit(_check, part): part for part in parts}, progress)
+
+
+def _key_twice(row: Row, first: int) -> Problem:
+    text = f"its key is that of line {first} already, and one key is one device; make a new one"
+    return Problem(row.line, request_column(row), text)
 
 
 def issue_batch(
@@ -134,8 +144,8 @@ def issue_batch(
 
 
 def _told(table: Table, waiting: Sequence[Problem]) -> str:
-    """The first row that waits, and where the others are; the first ones may be all that somebody needs to see."""
-    first, others = waiting[0], [f"{each.line}" for each in waiting[1 : _SHOWN + 1]]
+    """The first row that waits, and the lines of the next ones."""
+    first, others = waiting[0], [f"{each.line}" for each in waiting[1 : SHOWN + 1]]
     more = f" and {len(waiting) - 1 - len(others):,} more" if len(waiting) - 1 > len(others) else ""
     also = f"; so do lines {', '.join(others)}{more}" if others else ""
     return f"{table.path}:{first.line}: {first.text}. This row waits with its key{also}; what could be done is done"
@@ -176,9 +186,11 @@ def finish(batch: Batch, station: Station, signer: Signer, done: Done, *, begun:
 
 
 def _finished(running: dict[Future[Any], Part], progress: Progress) -> Iterator[Any]:
+    """The results as they come; none is kept here."""
     for each in as_completed(running):
+        part = running.pop(each)
         yield each.result()
-        progress(running[each].rows)
+        progress(part.rows)
 
 
 _HERE: dict[str, Any] = {}
@@ -190,7 +202,7 @@ def _open_line(opener: Callable[[], Station], batch: Batch) -> None:
     _HERE["open"] = ExitStack()
 
 
-def _check(part: Part) -> list[Problem]:
+def _check(part: Part) -> Checked:
     line: Line = _HERE["line"]
     return line.check(part)
 

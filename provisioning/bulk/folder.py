@@ -43,6 +43,12 @@ class Folder:
 
     path: Path
 
+    def check_place(self) -> None:
+        """Refuse a path that can be no folder, before anything else is done."""
+        for path in (self.path, *self.path.parents):
+            if path.exists() and not path.is_dir():
+                raise RefusedError(f"--out: {path} is a file; give the batch a folder of its own")
+
     @contextmanager
     def held(self, of: Mapping[str, Any]) -> Iterator[None]:
         """Make it this batch's, durably, and hold it: two runs at once would each replace the other's keys.

@@ -23,10 +23,12 @@ from protocol.bundle import KEY_FILE
 from protocol.device_id import DeviceId
 from protocol.reconnect_place import reconnect_place
 from provisioning.algorithm import PublicKey
+from provisioning.bulk.duplicates import Seen
 from provisioning.bulk.folder import Folder
 from provisioning.bulk.keys import Made, keep_keys, make_or_read_keys
+from provisioning.bulk.problems import Problem, Problems
 from provisioning.bulk.rows import Asked, Defaults, RowError, asked, check
-from provisioning.bulk.table import CSR_FILE, DEVICE, REASON, Part, Problem, Row, Table
+from provisioning.bulk.table import CSR_FILE, DEVICE, REASON, Part, Row, Table
 from provisioning.durable import make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
 from provisioning.hand_over import hand_over
@@ -38,6 +40,15 @@ from provisioning.ledger.records import Identity
 from provisioning.ledger.rows import latest_of
 from provisioning.request import Request
 from provisioning.station import Station
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the check of a part found."""
+
+    problems: Problems
+    keys: Seen
+    """Those of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +74,17 @@ class Line:
     key_passphrase: bytes | None = field(default=None, repr=False)
     """What the keys that are made here are encrypted with; None where they are not."""
 
-    def check(self, part: Part) -> list[Problem]:
-        """What is wrong with the rows of a part; nothing is written."""
-        found = (check(row, self.defaults, self.station, self.table.path.parent) for row in self.table.rows_of(part))
-        return [problem for problem in found if problem is not None]
+    def check(self, part: Part) -> Checked:
+        """What is wrong with the rows of a part, each by itself; nothing is written."""
+        found = Checked(Problems(), Seen())
+        for row in self.table.rows_of(part):
+            try:
+                key = check(row, self.defaults, self.station, self.table.path.parent)
+                if key is not None:
+                    found.keys.add(key, row.line)
+            except RowError as error:
+                found.problems.add(Problem(row.line, error.column, error.text))
+        return found
 
     def issue(self, part: Part, ledger: Ledger) -> Done:
         """Every row of a part issued and on the disk, or among the failed with its reason. A rerun changes nothing."""

@@ -6,7 +6,7 @@ import string
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioning.bulk.table import AUTHORITY, CSR, CSR_FILE, DEVICE, MODEL, Problem, Row
+from provisioning.bulk.table import AUTHORITY, CSR, CSR_FILE, DEVICE, MODEL, Row
 from provisioning.errors import RefusedError
 from provisioning.order import Order
 from provisioning.request import MAX_CSR_BYTES
@@ -65,17 +65,23 @@ def asked(row: Row, defaults: Defaults, station: Station, folder: Path) -> Asked
     return Asked(row, order, csr)
 
 
-def check(row: Row, defaults: Defaults, station: Station, folder: Path) -> Problem | None:
-    """What is wrong with a row; everything is asked but the request's proof of possession."""
+def check(row: Row, defaults: Defaults, station: Station, folder: Path) -> bytes | None:
+    """The key of a row in DER, None where the factory makes it; `RowError` says what is wrong.
+
+    Everything is asked but the request's proof of possession.
+    """
+    found = asked(row, defaults, station, folder)
+    if found.csr is None:
+        return None
     try:
-        found = asked(row, defaults, station, folder)
-        if found.csr is not None:
-            station.check_form(found.order, found.csr)
-    except RowError as error:
-        return Problem(row.line, error.column, error.text)
+        return station.check_form(found.order, found.csr)
     except RefusedError as error:
-        return Problem(row.line, CSR_FILE if row.values.get(CSR_FILE) else CSR, str(error))
-    return None
+        raise RowError(request_column(row), str(error)) from error
+
+
+def request_column(row: Row) -> str:
+    """Where a row has its request."""
+    return CSR_FILE if row.values.get(CSR_FILE) else CSR
 
 
 def _csr(row: Row, folder: Path) -> bytes | None:

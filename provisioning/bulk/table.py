@@ -8,11 +8,15 @@ import csv
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_right
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioning.bulk.duplicates import Seen
+from provisioning.bulk.problems import SHOWN, Problem, Problems
 from provisioning.errors import RefusedError, StationError
 
 DEVICE, MODEL, AUTHORITY, CSR, CSR_FILE, REASON = "device", "model", "authority", "csr", "csr_file", "reason"
@@ -23,15 +27,6 @@ PART_ROWS = 1000
 """Rows that share their commits: 100 ms of work, a fifth of it in the ledger."""
 MAX_ROWS = 1_000_000
 """What was measured; a larger order is two files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A row that cannot be issued as it stands."""
-
-    line: int
-    column: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +67,7 @@ class Table:
     parts: tuple[Part, ...]
 
     def rows_of(self, part: Part) -> list[Row]:
-        """The rows of a part; `StationError` when the file was changed since."""
+        """The rows of a part that have a field a column; `StationError` when the file was changed since."""
         with self.path.open("rb") as file:
             file.seek(part.offset)
             data = file.read(part.size)
@@ -81,14 +76,20 @@ class Table:
         rows, line = [], 0
         reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
         for values in reader:
-            if values:
+            if len(values) == len(self.columns):
                 rows.append(Row(part.line + line, dict(zip(self.columns, values, strict=True))))
             line = reader.line_num
         return rows
 
+    def rows_at(self, lines: frozenset[int]) -> Iterator[Row]:
+        """The rows that begin in `lines`, in order, wherever they are."""
+        begins = [part.line for part in self.parts]
+        for at in sorted({bisect_right(begins, line) - 1 for line in lines}):
+            yield from (row for row in self.rows_of(self.parts[at]) if row.line in lines)
 
-def scan(path: Path) -> tuple[Table, list[Problem]]:
-    """The file, and what is wrong with its shape: columns, rows of another length, devices and requests twice.
+
+def scan(path: Path) -> tuple[Table, Problems]:
+    """The file, and what is wrong with its shape: rows of another length, and devices that are there twice.
 
     `RefusedError` when it cannot be read as a table at all.
     """
@@ -104,6 +105,7 @@ class _Lines:
 
     def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
+        self._is_first = True
         self.read = 0
         self.checksum = 0
         self.digest = hashlib.sha256()
@@ -113,28 +115,28 @@ class _Lines:
             self.read += len(data)
             self.checksum = zlib.crc32(data, self.checksum)
             self.digest.update(data)
-            yield data.decode("utf-8")
+            is_first, self._is_first = self._is_first, False
+            yield (data.removeprefix(BOM_UTF8) if is_first else data).decode("utf-8")
 
 
 class _Cutter:
-    """Cuts rows into parts, and remembers what must not come twice."""
+    """Cuts rows into parts, and remembers the devices, which must not come twice."""
 
     def __init__(self, columns: tuple[str, ...], lines: _Lines, line: int) -> None:
         self._lines = lines
         self._begun, self._begun_line, self._begun_rows = lines.read, line + 1, 0
-        self._places = {name: at for at, name in enumerate(columns) if name in (DEVICE, CSR)}
+        self._device = columns.index(DEVICE)
         self._signer = columns.index(AUTHORITY) if AUTHORITY in columns else None
         self.rows = 0
         self.parts: list[Part] = []
-        self.seen = {name: Seen() for name in self._places}
+        self.devices = Seen()
         self.authorities: set[str] = set()
 
-    def take(self, values: list[str], line: int) -> None:
-        """A row that ends in `line`."""
+    def take(self, values: list[str], first: int, line: int) -> None:
+        """A row from the line `first` to `line`."""
         self.rows += 1
-        for name, at in self._places.items():
-            if values[at]:
-                self.seen[name].add(values[at])
+        if values[self._device]:
+            self.devices.add(values[self._device].encode(), first)
         if self._signer is not None and values[self._signer]:
             self.authorities.add(values[self._signer])
         if self.rows - self._begun_rows == PART_ROWS:
@@ -149,28 +151,31 @@ class _Cutter:
         self._begun, self._begun_line, self._begun_rows, self._lines.checksum = read, line + 1, self.rows, 0
 
 
-def _scan(path: Path, lines: _Lines) -> tuple[Table, list[Problem]]:
+def _scan(path: Path, lines: _Lines) -> tuple[Table, Problems]:
     reader = csv.reader(lines, strict=True)
-    problems: list[Problem] = []
+    problems = Problems()
     try:
         columns = _header(path, next(reader, None))
         lines.checksum = 0
         cutter = _Cutter(columns, lines, reader.line_num)
-        line = reader.line_num
+        line, misshapen = reader.line_num, 0
         for values in reader:
             first, line = line + 1, reader.line_num
             if len(values) == len(columns):
-                cutter.take(values, line)
+                cutter.take(values, first, line)
             elif values:
+                misshapen += 1
                 text = f"has {len(values)} fields, and the header has {len(columns)}; give every column a field"
-                problems.append(Problem(first, "", text))
+                problems.add(Problem(first, "", text))
+            if cutter.rows + misshapen > MAX_ROWS:
+                raise RefusedError(f"{path}: has more than {MAX_ROWS:,} rows; give several files")
         cutter.cut(line)
     except csv.Error as error:
         raise RefusedError(f"{path}:{reader.line_num}: is no CSV ({error}); write it anew as CSV") from error
     except UnicodeDecodeError as error:
         raise RefusedError(f"{path}:{reader.line_num + 1}: is not UTF-8; write the file anew in UTF-8") from error
-    if not 1 <= cutter.rows + len(problems) <= MAX_ROWS:
-        raise RefusedError(f"{path}: has {cutter.rows:,} rows; a batch has 1 to {MAX_ROWS:,}, so give several files")
+    if not cutter.rows and not problems:
+        raise RefusedError(f"{path}: has no rows; a batch has 1 to {MAX_ROWS:,}")
     table = Table(
         path=path,
         columns=columns,
@@ -179,11 +184,12 @@ def _scan(path: Path, lines: _Lines) -> tuple[Table, list[Problem]]:
         authorities=frozenset(cutter.authorities),
         parts=tuple(cutter.parts),
     )
-    return table, problems or list(_twice(table, cutter.seen))
+    add_repeats(table, cutter.devices, problems, _device_twice)
+    return table, problems
 
 
 def _header(path: Path, found: list[str] | None) -> tuple[str, ...]:
-    columns = tuple(name.removeprefix("\ufeff").strip() for name in found or ())
+    columns = tuple(name.strip() for name in found or ())
     if DEVICE not in columns:
         raise RefusedError(f"{path}:1: has no column {DEVICE!r}; begin with a header, of {', '.join(COLUMNS)}")
     for name in columns:
@@ -194,19 +200,13 @@ def _header(path: Path, found: list[str] | None) -> tuple[str, ...]:
     return columns
 
 
-def _twice(table: Table, seen: dict[str, Seen]) -> Iterator[Problem]:
-    """Values that came more than once, each with the line of the first; read again only if there are any."""
-    repeated = {name: each.repeated() for name, each in seen.items()}
-    if not any(repeated.values()):
-        return
-    first: dict[tuple[str, str], int] = {}
-    for part in table.parts:
-        for row in table.rows_of(part):
-            for name, values in repeated.items():
-                value = row.values.get(name, "")
-                if not value or hash(value) not in values:
-                    continue
-                before = first.setdefault((name, value), row.line)
-                if before != row.line:
-                    shown = f"device {value}" if name == DEVICE else "this request"
-                    yield Problem(row.line, name, f"{shown} is in line {before} already; keep one of the two")
+def add_repeats(table: Table, seen: Seen, problems: Problems, told: Callable[[Row, int], Problem]) -> None:
+    """Rows with a value that an earlier row has, each `told` with the line of the first; only those are read again."""
+    repeats = seen.repeats()
+    firsts = dict(zip(repeats.lines[:SHOWN].tolist(), repeats.firsts[:SHOWN].tolist(), strict=True))
+    first = [told(row, firsts[row.line]) for row in table.rows_at(frozenset(firsts))]
+    problems.add_all(array("Q", repeats.lines.tobytes()), first)
+
+
+def _device_twice(row: Row, first: int) -> Problem:
+    return Problem(row.line, DEVICE, f"device {row.values[DEVICE]} is in line {first} already; keep one of the two")

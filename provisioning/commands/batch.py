@@ -1,7 +1,6 @@
 """`python -m provisioning batch`: identities for every row of a file."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,8 +10,9 @@ import typer
 
 from provisioning.bulk.batch import Batch, check_batch, finish, issue_batch
 from provisioning.bulk.folder import FAILED, Folder
+from provisioning.bulk.problems import SHOWN, Problems
 from provisioning.bulk.rows import Defaults
-from provisioning.bulk.table import Problem, scan
+from provisioning.bulk.table import scan
 from provisioning.commands.asking import ask_for, typed
 from provisioning.commands.options import AsJson, Factory, OutputsFile, Profiles, Stack, now, outputs_of
 from provisioning.commands.progress import counted
@@ -21,9 +21,6 @@ from provisioning.errors import RefusedError, StationError, about
 from provisioning.passphrase import KEYS_PASSPHRASE_VARIABLE, given_passphrase
 from provisioning.station import Station
 from provisioning.station_key import station_signer
-
-_SHOWN = 100
-"""Problems; whoever has more repairs these first."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +91,14 @@ def batch(
             raise RefusedError(
                 "--encrypt-keys: a bundle's key is the device's own, which reads it unattended; drop one of the two"
             )
+        Folder(out).check_place()
         opener = _Opener(stack, factory, authorities, trust_anchors, profiles, outputs)
         station = opener()
         begun = now()
         table, problems = scan(file)
         wanted = Batch(table=table, defaults=Defaults(model, authority), folder=Folder(out), has_bundles=bundles)
-        if not problems:
-            with counted("checking", table.rows) as progress:
-                problems = check_batch(wanted, station, opener, jobs=jobs, progress=progress)
+        with counted("checking", table.rows) as progress:
+            problems.take(check_batch(wanted, station, opener, jobs=jobs, progress=progress))
         if problems:
             _tell_problems(file, problems)
             raise typer.Exit(REFUSED)
@@ -149,9 +146,9 @@ def _passphrase(*, is_new: bool) -> bytes:
     return given_passphrase(ask, whose="the keys'", variable=KEYS_PASSPHRASE_VARIABLE)()
 
 
-def _tell_problems(file: Path, problems: Sequence[Problem]) -> None:
-    for each in sorted(problems, key=lambda problem: problem.line)[:_SHOWN]:
+def _tell_problems(file: Path, problems: Problems) -> None:
+    for each in problems.first:
         column = f"{each.column}: " if each.column else ""
         tell_error(RefusedError(f"{file}:{each.line}: {column}{each.text}"))
-    shown = f"; these are the first {_SHOWN}" if len(problems) > _SHOWN else ""
-    tell_error(RefusedError(f"{file}: {len(problems):,} rows must change first, and nothing was issued{shown}"))
+    shown = f"; these are the first {SHOWN} problems" if problems.is_more_than_shown else ""
+    tell_error(RefusedError(f"{file}: {problems.rows:,} rows must change first, and nothing was issued{shown}"))

@@ -205,28 +205,86 @@ def test_a_bad_row_is_told_by_line_and_column_and_nothing_is_issued(
     assert not (factory.folder / "ledger.db").exists()
 
 
-def test_requests_of_another_key_type_and_requests_twice_are_told_too(factory: Factory) -> None:
+def test_requests_of_another_key_type_and_for_another_device_are_told_too(factory: Factory) -> None:
     (factory.home / "rsa.pem").write_bytes(csr(rsa_key(2048)))
     (factory.home / "named.pem").write_bytes(csr(p256(), name(COMMON_NAME="another")))
-    twice = request()
     rows = [
         {"device": "d1", "csr": "", "csr_file": "rsa.pem"},
         {"device": "d2", "csr": "", "csr_file": "named.pem"},
-        {"device": "d3", "csr": twice, "csr_file": ""},
+        {"device": "d3", "csr": request(), "csr_file": ""},
     ]
     refused = batch(factory, write(factory.home / "order.csv", rows), factory.home / "out", model="fl100")
     assert "order.csv:2: csr_file: the request's key is an RSA key of 2048 bits" in refused.err
     assert "order.csv:3: csr_file: the request's common name is 'another', the device is 'd2'" in refused.err
-    rows.append({"device": "d4", "csr": twice, "csr_file": ""})
+    assert "2 rows must change first" in refused.err
+
+
+def test_one_key_for_two_devices_is_seen_before_the_first_is_issued(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 2)
+    key = p256()
+    (factory.home / "one.pem").write_bytes(csr(key))
+    again = "".join(csr(key, name(COMMON_NAME="d4")).decode().split("\n")[1:-2])
+    rows = [
+        {"device": "d1", "csr": "", "csr_file": "one.pem"},
+        {"device": "d2", "csr": request(), "csr_file": ""},
+        {"device": "d3", "csr": "", "csr_file": "one.pem"},
+        {"device": "d4", "csr": again, "csr_file": ""},
+    ]
     refused = batch(factory, write(factory.home / "order.csv", rows), factory.home / "out", model="fl100")
-    assert "order.csv:5: csr: this request is in line 4 already; keep one of the two" in refused.err
+    assert (refused.code, refused.out) == (2, "")
+    for place in ("4: csr_file", "5: csr"):
+        said = f"order.csv:{place}: its key is that of line 2 already, and one key is one device; make a new one"
+        assert said in refused.err
+    assert "order.csv: 2 rows must change first, and nothing was issued\n" in refused.err
+    assert not (factory.folder / "ledger.db").exists()
+
+
+def test_everything_that_is_wrong_is_told_at_once_and_counted_by_row(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "PART_ROWS", 2)
+    file = factory.home / "order.csv"
+    lines = ["device,model", "d1,fl50", "d2", "d1,fl999", "D3,fl50", "", "d4,fl50,more", "d5,fl50"]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    refused = batch(factory, file, factory.home / "out")
+    told = [line.partition("order.csv:")[2] for line in refused.err.splitlines()]
+    begin = (
+        "3: has 1 fields, and the header has 2",
+        "4: device: device d1 is in line 2 already",
+        "4: model: factory dev makes no model 'fl999'",
+        "5: device: device id 'D3' has capitals",
+        "7: has 3 fields, and the header has 2",
+        " 4 rows must change first, and nothing was issued",
+    )
+    assert [line[: len(said)] for line, said in zip(told, begin, strict=True)] == list(begin)
+
+
+def test_of_very_many_problems_the_first_are_told_and_all_are_counted(factory: Factory) -> None:
+    rows = [{"device": f"device{number % 150}", "authority": "line-z"} for number in range(300)]
+    refused = batch(factory, write(factory.home / "order.csv", rows), factory.home / "out", "--check")
+    told = refused.err.splitlines()
+    assert told[-1].endswith("300 rows must change first, and nothing was issued; these are the first 100 problems")
+    assert [line.split(":")[2] for line in told[:-1]] == [f"{line}" for line in range(2, 102)]
+
+
+def test_a_folder_that_is_a_file_is_refused_before_anything_else(factory: Factory) -> None:
+    taken = factory.home / "taken"
+    taken.touch()
+    for out in (taken, taken / "below"):
+        refused = batch(factory, write(factory.home / "order.csv", devices(1)), out)
+        assert (refused.code, f"--out: {taken} is a file; give the batch a folder of its own" in refused.err) == (
+            2,
+            True,
+        )
 
 
 BAD_FILES = [
     (b"model\nfl50\n", "order.csv:1: has no column 'device'"),
     (b"device,colour\nd,red\n", "order.csv:1: column 'colour' means nothing here"),
     (b"device,device\nd,d\n", "order.csv:1: column 'device' is there twice"),
-    (b"device\n", "order.csv: has 0 rows"),
+    (b"device\n", "order.csv: has no rows; a batch has 1 to 1,000,000"),
     (b"", "order.csv:1: has no column 'device'"),
     (b"device,model\nd1,fl50\nd2\n", "order.csv:3: has 1 fields, and the header has 2"),
     (b'device\n"d1\n', "order.csv:2: is no CSV (unexpected end of data)"),
@@ -248,9 +306,9 @@ def test_lines_are_those_of_the_file_across_parts_blank_lines_and_fields_of_seve
 ) -> None:
     monkeypatch.setattr(table, "PART_ROWS", 2)
     file = tmp_path / "order.csv"
-    file.write_bytes(b'\xef\xbb\xbfdevice,csr\r\nd1,"a\nb"\r\n\r\nd2,\r\nd3,x\r\nd4,"c\nd"\r\nd5,\r\n')
+    file.write_bytes(b'\xef\xbb\xbf"device","csr"\r\nd1,"a\nb"\r\n\r\nd2,\r\nd3,x\r\nd4,"c\nd"\r\nd5,\r\n')
     found, problems = scan(file)
-    assert problems == []
+    assert not problems
     assert [part.rows for part in found.parts] == [2, 2, 1]
     rows = [row for part in found.parts for row in found.rows_of(part)]
     assert [(row.line, row.values["device"]) for row in rows] == [(2, "d1"), (5, "d2"), (6, "d3"), (7, "d4"), (9, "d5")]
@@ -260,7 +318,7 @@ def test_lines_are_those_of_the_file_across_parts_blank_lines_and_fields_of_seve
 def test_a_batch_has_a_most_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "MAX_ROWS", 2)
     file = write(tmp_path / "order.csv", devices(3))
-    with pytest.raises(RefusedError, match="has 3 rows; a batch has 1 to 2"):
+    with pytest.raises(RefusedError, match="has more than 2 rows; give several files"):
         scan(file)
 
 
