@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from device.agent import Agent, CannotConnectError
-from device.assembly import BUFFER_BYTES, assemble, surroundings_of
+from device.assembly import assemble, surroundings_of
 from device.buffer.capacity import MIN_BYTES
 from device.enrolment import EnrolmentError, make_request
 from device.link import Credentials
@@ -31,6 +31,7 @@ from device.status_command import status
 from device.surroundings import Emit, utc_now
 from device.telling import Telling, as_line
 from device.telling import as_json as as_json_line
+from protocol.buffer_room import BUFFER_BYTES
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
 from protocol.traffic import ROUTE_WATCH

@@ -28,12 +28,11 @@ from device.shadow import Shadow
 from device.shelf import FolderShelf
 from device.slot_keeper import SlotKeeper
 from device.surroundings import Emit, Radio, Source, Surroundings, real_surroundings
+from protocol.buffer_room import BUFFER_BYTES
 from protocol.bundle import read_bundle
 from protocol.measurement import ClockQuality
 
 BUFFER_FOLDER = "buffer"
-BUFFER_BYTES = 12 * 1024 * 1024
-"""A day of rows at one a second (docs/buffer.md)."""
 
 
 def assemble(

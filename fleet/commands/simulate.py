@@ -123,6 +123,7 @@ def _told(outage: Outage, run: Run, buffer_mib: int) -> dict[str, Any]:
         "watched_seconds": course.watched_seconds,
         "attempts_a_device": course.attempts_a_device,
         "rows_delayed": rows.delayed,
+        "rows_thinned_out": rows.thinned,
         "rows_lost": rows.lost,
         "fullest_buffer": rows.fullest,
     }
@@ -142,6 +143,7 @@ def _spoken(row: dict[str, Any]) -> dict[str, str]:
         "x ideal": "-" if everyone is None else f"{everyone:.2f}",
         "tries a device": f"{row['attempts_a_device']:.1f}",
         "rows delayed": f"{row['rows_delayed']:,}",
+        "rows thinned out": f"{row['rows_thinned_out']:,}",
         "rows lost": f"{row['rows_lost']:,}",
         "fullest buffer": f"{row['fullest_buffer']:.0%}",
     }

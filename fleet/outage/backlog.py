@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fleet.outage.course import Course
-from protocol.buffer_room import BUFFER_BYTES, ROW_BYTES, ROWS_PER_SECOND
+from protocol.buffer_room import BUFFER_BYTES, ROWS_PER_SECOND, THINNING, filling, rows_held
 
 
 @dataclass(frozen=True)
@@ -14,16 +14,26 @@ class Backlog:
 
     delayed: int
     """Rows that waited in a device and are, or will be, delivered."""
+    thinned: int
+    """Rows that were left out because the buffer was filling: the picture is coarser, and has no hole."""
     lost: int
-    """Rows for which a buffer had no room."""
+    """Rows for which a buffer had no room: the oldest."""
     fullest: float
     """The longest backlog of a device, as a share of its buffer."""
 
 
 def backlog(course: Course, *, buffer_bytes: int = BUFFER_BYTES, rows_per_second: float = ROWS_PER_SECOND) -> Backlog:
     """What was sampled while each device was away, against what its buffer holds."""
-    room = buffer_bytes // ROW_BYTES
+    room = rows_held(buffer_bytes)
     away = np.nan_to_num(course.back_at, nan=course.watched_seconds)
     rows = np.floor(away * rows_per_second).astype(np.int64)
-    kept = np.minimum(rows, room)
-    return Backlog(delayed=int(kept.sum()), lost=int((rows - kept).sum()), fullest=float(rows.max() / room))
+    sampled, stored = filling()
+    kept = np.ceil(np.interp(rows, np.multiply(sampled, room), np.multiply(stored, room))).astype(np.int64)
+    # In a full buffer each row that is kept pushes one out.
+    lost = np.maximum(0, rows - int(sampled[-1] * room)) // THINNING[-1][1]
+    return Backlog(
+        delayed=int(kept.sum()),
+        thinned=int((rows - kept - lost).sum()),
+        lost=int(lost.sum()),
+        fullest=float(kept.max() / room),
+    )

@@ -26,7 +26,7 @@ def large_fleets_gather_their_batches(clusters: Mapping[str, Cluster], fleet: Fl
 
 
 def windows_leave_room_for_an_outage(models: Mapping[str, HardwareModel], fleet: Fleet) -> Breaches:
-    """What waits for the stalest batch, until a silent network is noticed and until all are back, fits the buffer.
+    """What waits for the stalest batch, until a silent network is noticed and until all are back, is kept row by row.
 
     How long the cluster itself is away comes on top, and nobody knows it; so this is the least.
     """
@@ -36,7 +36,7 @@ def windows_leave_room_for_an_outage(models: Mapping[str, HardwareModel], fleet:
         if waiting + away > lasts():
             rule = (
                 f"rows that wait {_hours(waiting)} hours for their batch, and {_hours(away)} more for a lost "
-                f"connection, outlast a buffer of {_hours(lasts())} hours"
+                f"connection, outlast the {_hours(lasts())} hours for which a buffer keeps every row"
             )
             most = int((lasts() - away).total_seconds())
             way_out = f"write at most {most}" if most > 0 else "allow fewer recovery_minutes"

@@ -16,7 +16,7 @@ from fleet.outage.picture import draw
 from fleet.outage.policy import policies
 from fleet.outage.publishing import PUBLISHES_PER_SECOND, scheduled, synchronized
 from fleet.outage.simulation import Outage, simulate
-from protocol.buffer_room import BUFFER_BYTES, ROW_BYTES
+from protocol.buffer_room import lasts, rows_held
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "outage.svg"
 MILLION = Outage(devices=1_000_000, connects_per_second=500, seconds=1800)
@@ -102,13 +102,22 @@ def away(*seconds: float) -> Course:
     return Course(count, 1, 0, nothing, np.array(seconds), np.ones(count, dtype=np.int64))
 
 
-def test_a_buffer_that_holds_the_outage_loses_nothing_and_one_row_more_is_lost() -> None:
-    room = BUFFER_BYTES // ROW_BYTES
-    assert room / 3600 == pytest.approx(21, abs=0.3), "hours at a row a second"
-    told = backlog(away(10.5, room))
-    assert (told.delayed, told.lost, told.fullest) == (10 + room, 0, 1.0)
-    assert backlog(away(10.5, room + 1)).lost == 1
-    assert backlog(away(10, float("nan"))).lost == 100_000 - room, "one still away is counted to the end of the watch"
+def test_a_buffer_keeps_every_row_until_it_is_half_full_then_thins_out_and_loses_the_oldest_last() -> None:
+    room = rows_held()
+    whole = int(lasts().total_seconds())
+    assert whole == room // 2, "at a row a second"
+    told = backlog(away(10.5, whole))
+    assert (told.delayed, told.thinned, told.lost) == (10 + whole, 0, 0)
+    assert told.fullest == pytest.approx(0.5, abs=1e-4)
+    assert backlog(away(whole + 2)).thinned == 1, "one in two is kept from here on"
+    full = backlog(away(10, 2.4 * room))
+    assert (full.delayed, full.lost, full.fullest) == (10 + room, 0, 1.0)
+    beyond = backlog(away(2.4 * room + 80))
+    assert (beyond.delayed, beyond.lost) == (room, 10), "one in eight is kept, in the place of the oldest"
+    assert beyond.delayed + beyond.thinned + beyond.lost == int(2.4 * room + 80), "every row is accounted for"
+    unseen = backlog(away(float("nan")), buffer_bytes=1 << 20)
+    assert unseen.delayed + unseen.thinned + unseen.lost == 100_000, "one still away counts to the end of the watch"
+    assert unseen.lost > 0
 
 
 def test_the_schedule_spreads_a_fleet_that_started_together_below_the_quota() -> None:

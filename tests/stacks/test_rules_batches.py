@@ -39,7 +39,7 @@ def test_who_says_nothing_stores_every_batch_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "recovery_minutes", "fits"), [(70_860, 60, True), (70_861, 60, False), (70_861, 59, True)]
+    ("seconds", "recovery_minutes", "fits"), [(39_793, 60, True), (39_794, 60, False), (39_794, 59, True)]
 )
 def test_what_waits_for_a_batch_leaves_room_for_an_outage(seconds: int, recovery_minutes: int, *, fits: bool) -> None:
     asked = model().model_copy(update={"batch_window": BatchWindow(stalest_seconds=seconds)})

@@ -10,6 +10,7 @@ from device.buffer.capacity import LOG_BYTES, MIN_BYTES, PAGE_BYTES, Capacity, C
 from device.buffer.epoch import EPOCH_FILE
 from device.buffer.row import MAX_ROW_BYTES, Priority, Reason
 from device.buffer.store_file import QUARANTINE_FILE, STORE_FILE
+from protocol.buffer_room import ROW_BYTES, THINNING, rows_held
 from tests.device.buffer.opened import Bench, drain
 
 
@@ -269,6 +270,19 @@ def test_a_bound_too_small_is_refused_with_the_smallest_that_works() -> None:
     assert Capacity.of_bytes(MIN_BYTES).total_bytes == MIN_BYTES
     with pytest.raises(CapacityError, match=str(MIN_BYTES)):
         Capacity.of_bytes(MIN_BYTES - 1)
+
+
+@pytest.mark.parametrize("mebibytes", [1, 3])
+def test_it_holds_what_the_cloud_counts_on_and_not_much_more(quick: Path, mebibytes: int) -> None:
+    """Plans are judged and outages computed by `protocol.buffer_room`, which must not promise what no buffer keeps."""
+    bench = Bench(quick, total_bytes=mebibytes << 20)
+    buffer = bench.open()
+    promised, whole, group = rows_held(mebibytes << 20), 0, [bytes(ROW_BYTES)] * 60
+    while not buffer.dropped:
+        whole = buffer.depth if buffer.fullness() < THINNING[0][0] else whole
+        assert buffer.append(group)
+    assert promised <= buffer.depth <= 1.1 * promised
+    assert whole + 60 >= promised * THINNING[0][0], "nothing is left out sooner than told"
 
 
 @pytest.mark.parametrize("row_bytes", [1, 40, 100, 700, MAX_ROW_BYTES])

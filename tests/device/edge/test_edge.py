@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from device.edge.aggregation import Statistic, Window, aggregate
 from device.edge.channel import ChannelRule, ChannelState, Kept, finish, step
 from device.edge.deadband import Deadband, Told, is_news
-from device.edge.pressure import PRESSURE, keep_every
+from device.edge.pressure import keep_every
+from protocol.buffer_room import THINNING
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 values = st.decimals(-1000, 1000, places=2)
@@ -106,7 +107,7 @@ def test_the_fuller_the_buffer_the_fewer_rows_are_kept(fullness: float, every: i
 
 
 def test_pressure_grows_with_fullness() -> None:
-    assert list(PRESSURE) == sorted(PRESSURE)
+    assert list(THINNING) == sorted(THINNING)
 
 
 def test_a_change_that_pressure_left_out_is_still_news() -> None:
