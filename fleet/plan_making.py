@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fleet.errors import RefusedError
+from fleet.plan_place import check_not_begun, standing_plan
 from fleet.routing.allocation import Policy
 from fleet.routing.csv_file import MAX_SHOWN, Problems
 from fleet.routing.decisions import Asked, allocating, draining, requested
@@ -21,6 +22,7 @@ from fleet.routing.planner import Limits, Tally, check_fleet, plan_changes
 from fleet.routing.requests import Defaults, Requests
 from fleet.routing.roster import read_roster
 from fleet.routing.route import Route
+from fleet.routing.route_table import PlanEntry
 from fleet.routing.spool import Census, Refusal, Spool
 from protocol.device_id import DeviceId
 
@@ -73,6 +75,9 @@ class Routes(Protocol):
     def scan(self) -> Iterator[Route]:
         """See `RouteTable.scan`."""
 
+    def read_plan(self, plan: str) -> PlanEntry | None:
+        """See `RouteTable.read_plan`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class World:
@@ -120,12 +125,22 @@ class _NothingToChangeError(Exception):
 
 
 def make_plan(request: Request, world: World, terms: Terms, header: Header, out: Path) -> Made:
-    """Write the plan for `request` to `out`. `RefusedError` when it may not be; then nothing is written."""
+    """Write the plan for `request` to `out`. `RefusedError` when it may not be; then nothing is written.
+
+    A plan that stands at `out` is replaced unless somebody began it: asked last, because the same request again finds
+    nothing to change, and that is no error.
+    """
+    standing = standing_plan(out, header.environment)
     with Spool.open(world.places.clusters) as spool:
         job = _Job(request, world, terms, spool)
         job.fill()
+
+        def changes() -> Iterator[Change]:
+            yield from job.changes()
+            check_not_begun(standing, world.table.read_plan)
+
         try:
-            plan = write_plan(out, header, job.changes())
+            plan = write_plan(out, header, changes())
         except _NothingToChangeError:
             plan = None
         refused_file = _write_refused(spool, out) if plan else None

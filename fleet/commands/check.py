@@ -21,6 +21,7 @@ from fleet.commands.telling import errors_told
 from fleet.deployment import ground_of, places_of
 from fleet.errors import RefusedError
 from fleet.inspection import ASKED, FleetInspection, Inspected
+from fleet.plan_place import check_not_begun, standing_plan
 from fleet.routing.applier import Applier
 from fleet.routing.plan import PLAN_VERSION, Header
 from fleet.routing.plan_file import Plan, write_plan
@@ -29,6 +30,9 @@ from fleet.zone_applier import zone_applier
 from provisioning.commands.options import AsJson, Stack, now, outputs_of
 from provisioning.commands.telling import FAILED
 from stacks.outputs import Outputs
+
+REQUEST = "check --repair"
+"""How the plan of a repair says what it is."""
 
 
 def check(
@@ -51,6 +55,8 @@ def check(
             raise RefusedError("--repair writes a plan before it changes anything; say where with --out")
         known = outputs_of(stack, outputs)
         applier = zone_applier(known, Cloud.from_environment(), clock=now)
+        if out is not None:
+            _check_place(out, known, applier)
         inspection = _inspection(known, applier, resolver_of(known, resolver, none=no_resolver), sample)
         inspected, plan = _inspect(inspection, known, out if repair else None)
         repaired = plan is not None and plan.count > 0
@@ -67,6 +73,13 @@ def check(
             tell(inspected, plan=None, repaired=repaired)
     if inspected.findings:
         raise typer.Exit(FAILED)
+
+
+def _check_place(out: Path, outputs: Outputs, applier: Applier) -> None:
+    """A repair takes the place of a former one: each is made from what stands, and the next mends what is left."""
+    standing = standing_plan(out, outputs.environment)
+    if standing is not None and standing.header.request != REQUEST:
+        check_not_begun(standing, applier.table.read_plan)
 
 
 def _inspection(outputs: Outputs, applier: Applier, resolver: Resolver | None, sample: int) -> FleetInspection:
@@ -104,7 +117,7 @@ def _header(outputs: Outputs) -> Header:
         clusters=dict(sorted(ground.clusters.items())),
         made_by=getpass.getuser(),
         made_at=now(),
-        request="check --repair",
+        request=REQUEST,
         approved_by="",
         undoes="",
     )

@@ -16,6 +16,7 @@ from fleet.routing.zone_entries import zone_entries
 from fleet.routing.zone_entry import ZoneEntry
 from fleet.routing.zone_file import zone_file
 from provisioning.commands.options import AsJson, Stack, now, outputs_of
+from provisioning.commands.out_file import check_out
 from provisioning.commands.telling import tell
 from provisioning.durable import write_durably
 from stacks.outputs import Outputs
@@ -33,6 +34,7 @@ def export(
 ) -> None:
     """Write the hosted zone as a zone file (RFC 1035), and tell what such a file cannot say."""
     with errors_told():
+        check_out("--out", out)
         known = outputs_of(stack, outputs)
         seen_from = vantage or known.home_region
         with counted("record sets", None) as advance:

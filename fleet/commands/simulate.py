@@ -24,6 +24,7 @@ from fleet.outage.simulation import simulate as simulate_outage
 from protocol.buffer_room import BUFFER_BYTES, ROWS_PER_SECOND
 from protocol.traffic import UNPLACED_SHARE
 from provisioning.commands.options import AsJson
+from provisioning.commands.out_file import check_out
 from provisioning.commands.telling import tell, tell_rows
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -74,8 +75,8 @@ def simulate(
             seconds=_seconds("--outage", outage),
             noticed_over_seconds=_seconds("--noticed-over", noticed_over),
         )
-        if svg is not None and not svg.parent.is_dir():
-            raise RefusedError(f"--svg: {svg.parent} is no folder; make it first")
+        if svg is not None:
+            check_out("--svg", svg)
         if policy not in POLICIES:
             raise RefusedError(f"--policy: there is no policy {policy}; choose one of {', '.join(POLICIES)}")
         names = POLICIES if compare else (policy,)

@@ -23,6 +23,8 @@ COLOURS = ("#0f766e", "#b45309", "#7c3aed", "#2563eb", "#dc2626")
 """Teal, amber, violet, blue, red."""
 STEP_SECONDS = 60
 """A point of a curve stands for a minute, and for the most connects in any second of it."""
+FEWEST_SHOWN = 100
+"""Devices: of a smaller fleet the scales, which begin at 10 and 100 a second, would end where they begin."""
 ANSWERS = {
     "refuses": "Back, if the broker refuses above its quota (AWS IoT Core)",
     "queues": "Back, if the broker queues handshakes (mosquitto)",
@@ -63,7 +65,7 @@ def _connects(axes: Axes, outage: Outage, runs: Sequence[Run]) -> None:
     axes.axhline(outage.connects_per_second, color="black", linewidth=1, linestyle="--")
     axes.text(0.4, outage.connects_per_second * 1.2, f"quota: {outage.connects_per_second:,} connects/s")
     axes.set_yscale("log")
-    axes.set_ylim(10, outage.devices * 10)
+    axes.set_ylim(10, max(outage.devices, FEWEST_SHOWN) * 10)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     _outage(axes, outage, runs)
     axes.set_ylabel("connects/s, the most in each minute")
@@ -103,7 +105,7 @@ def _publishes(axes: Axes, devices: int, quiet: Counts, together: Counts) -> Non
     axes.axhline(PUBLISHES_PER_SECOND, color="black", linewidth=1, linestyle="--")
     axes.text(minutes[-1], PUBLISHES_PER_SECOND * 1.3, f"quota: {PUBLISHES_PER_SECOND:,} publishes/s ", ha="right")
     axes.set_yscale("log")
-    axes.set_ylim(100, devices * 10)
+    axes.set_ylim(100, max(devices, FEWEST_SHOWN) * 10)
     axes.set_xlim(0, minutes[-1])
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.set_ylabel("publishes/s")

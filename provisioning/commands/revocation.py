@@ -23,6 +23,7 @@ from provisioning.commands.options import (
     now,
     outputs_of,
 )
+from provisioning.commands.out_file import check_out
 from provisioning.commands.progress import counted
 from provisioning.commands.revocation_telling import Place, following, tell_plan
 from provisioning.commands.telling import errors_told, tell
@@ -91,6 +92,7 @@ def plan(
             raise RefusedError(
                 "--devices, --issued-since, --unreported and --outputs go with --authority; a FILE names its devices"
             )
+        check_out("--out", out)
         if unreported and outputs is None:
             raise RefusedError("--unreported: only the clusters know; give --outputs too")
         untrusted_since = moment("--since", since)

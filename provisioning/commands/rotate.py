@@ -11,6 +11,7 @@ import typer
 
 from provisioning.authority import read_certificate
 from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Profiles, Stack, now, outputs_of
+from provisioning.commands.out_file import check_out
 from provisioning.commands.telling import MOST_ROWS, REFUSED, errors_told, tell, tell_error, tell_rows
 from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import write_durably
@@ -48,6 +49,9 @@ def rotate(
         plan, _ = factory_of(stack, profiles)
         if batch is None and (wave is not None or requests is not None):
             raise RefusedError("--wave and --requests go with --batch FILE, which they fill")
+        for option, file in (("--out", out), ("--batch", batch)):
+            if file is not None:
+                check_out(option, file)
         for option, name in (("--authority", authority), ("--to", to)):
             if name not in (known := (*plan.authorities, *plan.stations)):
                 raise RefusedError(f"{option}: factory {stack} has no authority {name!r}; it has {', '.join(known)}")

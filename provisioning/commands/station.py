@@ -11,6 +11,7 @@ from provisioning.ceremony import authority_key_path
 from provisioning.cloud import Cloud
 from provisioning.commands.authorities import open_authority, station_hsm
 from provisioning.commands.options import AsJson, Authorities, Factory, OutputsFile, Profiles, Stack, now, outputs_of
+from provisioning.commands.out_file import check_out
 from provisioning.commands.telling import errors_told, tell, tell_rows
 from provisioning.crl.withdrawn import read_withdrawn
 from provisioning.durable import write_durably
@@ -54,6 +55,7 @@ def request(
 ) -> None:
     """At the station: make its key in its HSM, and a request for whoever certifies. A rerun finds the same key."""
     with errors_told():
+        check_out("--out", out)
         plan, _ = factory_of(stack, profiles)
         station = _station(plan, name)
         signer = _own_signer(plan, name, factory, outputs)

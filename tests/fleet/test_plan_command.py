@@ -15,6 +15,7 @@ from fleet.cli import app
 from fleet.routing.dynamodb_route_table import DynamoRouteTable
 from fleet.routing.plan_file import Plan, read_plan
 from fleet.routing.route import Route, State
+from fleet.routing.route_table import PlanEntry, PlanProgress
 from local.aws_environment import aws_environment
 from local.deployment import Deployment
 from protocol.admission import ManifestEntry, Standing
@@ -185,11 +186,44 @@ def test_what_stands_already_needs_no_plan(desk: Desk) -> None:
     count = desk.told(*arguments)["changes"]
     assert 0 < count <= 10, "or the rest of this test says nothing; the choice is by hash, so it never varies"
     desk.write_routes()
-    desk.path.unlink()
     told = desk.told(*arguments)
     assert (told["changes"], told["plan"]) == (0, None)
     assert "nothing to change; no plan was written" in desk.run(*arguments)
-    assert not desk.path.exists()
+    assert desk.path.exists(), "the plan that was applied stays where it is, and a rerun is no error"
+
+
+def test_a_plan_gives_way_to_another_until_somebody_begins_it(desk: Desk) -> None:
+    move = ("--to", "us1", "--fleet", desk.fleet)
+    desk.run("--device", DEVICES[31], *move)
+    desk.run("--device", DEVICES[32], *move)
+    digest, written = desk.plan.digest, desk.path.read_bytes()
+    assert [change.device for change in desk.plan.changes()] == [DEVICES[32]], "nobody had begun the first"
+    deployment = desk.deployment
+    DynamoRouteTable(client(deployment, None), deployment.outputs.routing.route_table).write_plan(
+        PlanEntry(
+            plan=digest,
+            progress=PlanProgress.DONE,
+            begun_by="ops@desk",
+            begun_at=datetime(2026, 11, 24, 8, tzinfo=UTC),
+            done_at=datetime(2026, 11, 24, 8, tzinfo=UTC),
+            largest_batch=1000,
+        )
+    )
+    told = desk.run("--device", DEVICES[33], *move, exit_code=2)
+    assert f"{desk.path} is plan {digest[:12]}, which ops@desk began to apply at 2026-11-24T08:00:00Z" in told
+    assert desk.path.read_bytes() == written, "or `route rollback` would take back another plan than was applied"
+
+
+def test_a_plan_is_not_written_where_something_else_is_or_nothing_can_be(desk: Desk) -> None:
+    request = ("--device", DEVICES[31], "--to", "us1", "--fleet", desk.fleet)
+    desk.path.write_text("device,target\n")
+    assert f"--out: {desk.path} is a file, but no whole plan" in desk.run(*request, exit_code=2)
+    assert desk.path.read_text() == "device,target\n"
+    desk.path.unlink()
+    desk.path.mkdir()
+    assert f"--out: {desk.path} is a folder; name a file to write" in desk.run(*request, exit_code=2)
+    lost = replace(desk, folder=desk.folder / "nowhere")
+    assert f"--out: {lost.folder} is no folder; make it first" in lost.run(*request, exit_code=2)
 
 
 @pytest.mark.parametrize(

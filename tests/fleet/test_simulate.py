@@ -55,6 +55,11 @@ def test_the_same_outage_gives_the_same_bytes(tmp_path: Path) -> None:
     assert one != (tmp_path / "other.svg").read_bytes()
 
 
+def test_the_smallest_fleet_has_a_picture_too(tmp_path: Path) -> None:
+    alone = ["simulate", "--devices", "1", "--outage", "0s", "--svg", str(tmp_path / "one.svg")]
+    assert CliRunner().invoke(app, alone).exit_code == 0, "a scale of no width is a warning, and those are errors here"
+
+
 def test_one_table_compares_every_policy_and_says_who_keeps_the_quota() -> None:
     result = CliRunner().invoke(app, [*SMALL, "--compare", "--json"])
     assert result.exit_code == 0
@@ -85,6 +90,7 @@ def test_one_policy_is_told_with_what_became_of_its_readings() -> None:
         (["--outage", "169h"], "longer than a week; choose at most 168h"),
         (["--policy", "hope"], "there is no policy hope; choose one of contract, "),
         (["--svg", "nowhere/at/all.svg"], "nowhere/at is no folder; make it first"),
+        (["--svg", "docs"], "--svg: docs is a folder; name a file to write"),
         (["--devices", "0"], "--devices"),
         (["--connects-per-second", "0"], "--connects-per-second"),
     ],

@@ -172,6 +172,7 @@ def test_a_vandalised_zone_is_seen_through_and_mended(desk: Desk, tmp_path: Path
 
         refused = desk.run("check", "--no-resolver", "--repair", code=2)
         assert "--out" in refused
+        assert "is no folder" in desk.run("check", "--repair", "--out", str(tmp_path / "nowhere" / "plan"), code=2)
         plan = tmp_path / "repair.plan"
         assert "--yes" in desk.run("check", "--no-resolver", "--repair", "--out", str(plan), code=2)
         assert desk.found(desk.check("--no-resolver", code=1)) == SPOILED, "nobody said yes, and nothing was changed"
@@ -214,6 +215,11 @@ def test_a_resolver_that_says_another_thing_is_found(
 def later_serial(text: str) -> str:
     """Route 53's SOA has always the same serial; knot reloads for a later one."""
     return text.replace(" 1 7200 ", " 2 7200 ", 1)
+
+
+def test_an_export_that_cannot_be_written_is_refused_before_the_zone_is_read(desk: Desk, tmp_path: Path) -> None:
+    told = desk.run("export", "--out", str(tmp_path), code=2)
+    assert f"--out: {tmp_path} is a folder; name a file to write" in told
 
 
 def test_two_exports_are_equal_byte_by_byte(desk: Desk, tmp_path: Path) -> None:

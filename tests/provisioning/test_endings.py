@@ -108,6 +108,13 @@ def test_a_list_with_a_mistake_is_no_plan(content: str, reason: str, factory: Fa
     assert not (factory.home / "plan.jsonl").exists()
 
 
+def test_a_plan_that_cannot_be_written_where_it_shall_go_is_refused_by_its_option(factory: Factory) -> None:
+    refused = plan(factory, write_list(factory, "device0001"), "--out", factory.home)
+    assert (refused.code, f"--out: {factory.home} is a folder; name a file to write" in refused.err) == (2, True)
+    refused = plan(factory, write_list(factory, "device0001"), "--out", factory.home / "nowhere" / "plan")
+    assert (refused.code, f"{factory.home / 'nowhere'} is no folder; make it first" in refused.err) == (2, True)
+
+
 def test_an_authority_is_taken_back_alone_or_with_what_it_signed(factory: Factory) -> None:
     populated(factory.folder, 4)
     alone = plan(factory, "--authority", "line-a")
