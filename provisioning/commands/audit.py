@@ -11,14 +11,13 @@ from typing import Annotated
 import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from provisioning.algorithm import PublicKey, public_key_der
 from provisioning.audit.audit import SAMPLED_SHARE, SMALL_ENTRIES, Question, Report, certificates_in
 from provisioning.audit.audit import audit as audit_ledger
 from provisioning.audit.segment import Sample
 from provisioning.commands.options import AsJson, Factory, Profiles, Stack, now
+from provisioning.commands.progress import reached
 from provisioning.commands.telling import FAILED, errors_told, tell, tell_error
 from provisioning.errors import RefusedError
 from provisioning.ledger.times import from_microseconds
@@ -69,11 +68,8 @@ def audit(
             whole_up_to=SMALL_ENTRIES,
         )
         started = time.monotonic()
-        with _progress() as progress:
-            bar = progress.add_task("auditing")
-            report = audit_ledger(
-                question, jobs=jobs, progress=lambda done, total: progress.update(bar, completed=done, total=total)
-            )
+        with reached("auditing entries") as progress:
+            report = audit_ledger(question, jobs=jobs, progress=progress)
         seconds = time.monotonic() - started
     _tell(report, seconds, as_json=as_json)
     if report.findings:
@@ -117,20 +113,6 @@ def _signatures(report: Report) -> str:
     if report.without:
         return f"{report.verified} signatures, and none of {', '.join(report.without)}, without their certificates"
     return f"{report.verified} signatures drawn at random (--deep: all)"
-
-
-def _progress() -> Progress:
-    """On a terminal; elsewhere the result speaks."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
 
 
 def _station_key(path: Path) -> bytes:

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 from cryptography import x509
-from rich.console import Console
-from rich.progress import Progress
 
 from provisioning.commands.options import AsJson, Authorities, Factory, Profiles, Stack, now
+from provisioning.commands.progress import counted
 from provisioning.commands.telling import REFUSED, errors_told, tell_error, tell_rows
 from provisioning.errors import RefusedError
 from provisioning.ledger.ledger import Ledger
@@ -150,14 +149,9 @@ def _standing(
 
 def _take_in(standing: Sequence[Place], factory: Path, stack: str, terms: Terms) -> None:
     new = [each for each in standing if each.known is Known.NEW]
-    console = Console(stderr=True)
-    with (
-        Ledger.open(factory, stack, create=True) as ledger,
-        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
-    ):
-        bar = progress.add_task("taking elements in", total=len(new))
+    with Ledger.open(factory, stack, create=True) as ledger, counted("taking elements in", len(new)) as advance:
         for _ in take_in(new, ledger, terms.model, terms.authorities, now):
-            progress.advance(bar)
+            advance(1)
 
 
 def _tell_defects(file: Path, defects: Sequence[Defect]) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from provisioning.commands.options import AsJson, Device, Factory, Stack, now
-from provisioning.commands.telling import errors_told, tell, tell_rows
+from provisioning.commands.telling import MOST_ROWS, RowTeller, errors_told, tell, tell_rows
 from provisioning.errors import RefusedError
-from provisioning.ledger.history import read_history
+from provisioning.ledger.history import count_issuances, read_history
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import History
 from provisioning.ledger.seal import seal as seal_ledger
@@ -23,14 +23,26 @@ _SHOWN = ("device", "step", "model", "authority", "not_after", "fingerprint")
 
 
 @commands.command("list")
-def list_(stack: Stack, factory: Factory, as_json: AsJson = False) -> None:
-    """Every issuance, the oldest first, and how far it came."""
+def list_(
+    stack: Stack,
+    factory: Factory,
+    last: Annotated[int, typer.Option(min=1, help="How many of them, the newest; --json has all.")] = MOST_ROWS,
+    as_json: AsJson = False,
+) -> None:
+    """The issuances, the oldest first, and how far each came."""
     with errors_told(), Ledger.open(factory, stack) as ledger:
-        histories = read_history(ledger)
-    tell_rows("issuances", [_row(history) for history in histories], as_json=as_json, columns=_SHOWN)
-    if not as_json and histories:
-        counted = Counter(history.events[-1].step for history in histories)
+        if as_json:
+            with RowTeller("issuances", as_json=True, summed_up_by=()) as teller:
+                for history in read_history(ledger):
+                    teller.tell(_row(history))
+            return
+        histories, total = list(read_history(ledger, newest=last)), count_issuances(ledger)
+    tell_rows("issuances", [_row(history) for history in histories], as_json=False, columns=_SHOWN)
+    counted = Counter(history.events[-1].step for history in histories)
+    if counted:
         typer.echo(", ".join(f"{count} {step}" for step, count in counted.items()))
+    if total > len(histories):
+        typer.echo(f"the newest {len(histories):,} of {total:,}: more with --last, all with --json")
 
 
 @commands.command()
@@ -38,7 +50,7 @@ def show(stack: Stack, factory: Factory, device: Device, as_json: AsJson = False
     """Every step of every identity one device ever had."""
     with errors_told(), Ledger.open(factory, stack) as ledger:
         name = checked_device(device)
-        histories = read_history(ledger, name)
+        histories = list(read_history(ledger, name))
         if not histories:
             raise RefusedError(f"device {name} is not in this ledger; `ledger list` shows who is")
     rows = [row for history in histories for row in _steps(history)]

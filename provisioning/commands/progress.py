@@ -5,7 +5,7 @@ On standard error, and nowhere else. Nothing is shown of what is done within a f
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 import typer
@@ -38,6 +38,22 @@ def counted(
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda more: progress.advance(bar, more)
+
+
+@contextmanager
+def reached(what: str, *, monotonic: Callable[[], float] = time.monotonic) -> Iterator[Callable[[int, int], None]]:
+    """As `counted`, for work that says how many are done, and of how many only then."""
+    before, advance = 0, None
+    with ExitStack() as shown:
+
+        def tell(done: int, total: int) -> None:
+            nonlocal before, advance
+            if advance is None:
+                advance = shown.enter_context(counted(what, total, monotonic=monotonic))
+            advance(done - before)
+            before = done
+
+        yield tell
 
 
 class _Lines:

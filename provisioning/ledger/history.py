@@ -1,5 +1,7 @@
 """The read side, for people and auditors: what the ledger knows of whom."""
 
+from collections.abc import Iterator
+
 from protocol.device_id import DeviceId
 from provisioning.ledger.delivery import delivered_at
 from provisioning.ledger.ledger import Ledger
@@ -12,16 +14,18 @@ SELECT step, at, place || note FROM step WHERE step IN ('registered', 'proven', 
 _ORDER = {step: place for place, step in enumerate(Step)}
 
 
-def read_history(ledger: Ledger, device: DeviceId | None = None) -> tuple[History, ...]:
-    """Every issuance, or those of one device; the oldest first."""
+def read_history(ledger: Ledger, device: DeviceId | None = None, *, newest: int | None = None) -> Iterator[History]:
+    """Every issuance, those of one device, or the `newest`; the oldest first, each read when it is asked for."""
     rows = ledger.connection.execute(
         "SELECT issuance.number, issuance.at, device, model, authority, serial, not_after, fingerprint, certificate.at "
         "FROM issuance LEFT JOIN certificate ON issuance = issuance.number "
-        "WHERE ?1 IS NULL OR device = ?1 ORDER BY issuance.number",
-        (device,),
-    ).fetchall()
-    return tuple(
-        History(
+        "WHERE (?1 IS NULL OR device = ?1) AND issuance.number >= coalesce(("
+        "SELECT min(number) FROM (SELECT number FROM issuance ORDER BY number DESC LIMIT coalesce(?2, -1))), 0) "
+        "ORDER BY issuance.number",
+        (device, newest),
+    )
+    for issuance, prepared, name, model, authority, serial, not_after, fingerprint, signed in rows:
+        yield History(
             device=DeviceId(name),
             model=model,
             authority=authority,
@@ -31,8 +35,12 @@ def read_history(ledger: Ledger, device: DeviceId | None = None) -> tuple[Histor
             events=(*_signing(prepared, signed), *_after(ledger, issuance)),
             uploaded=_uploaded(ledger, issuance),
         )
-        for issuance, prepared, name, model, authority, serial, not_after, fingerprint, signed in rows
-    )
+
+
+def count_issuances(ledger: Ledger) -> int:
+    """How many there are."""
+    (count,) = ledger.connection.execute("SELECT count(*) FROM issuance").fetchone()
+    return int(count)
 
 
 def _signing(prepared: int, signed: int | None) -> tuple[Event, ...]:

@@ -224,6 +224,12 @@ def test_a_list_in_a_log_is_found_by_device_and_fingerprint(factory: Factory) ->
     told = provisioning("ledger", "list", "--stack", "dev", "--factory", factory.folder)
     (line,) = [line for line in told.out.splitlines() if fingerprint in line]
     assert device in line
+    for other in ("device1", "device2"):
+        assert factory.issue(other).code == 0
+    newest = provisioning("ledger", "list", "--stack", "dev", "--factory", factory.folder, "--last", "2")
+    assert (device in newest.out, "device1" in newest.out, "device2" in newest.out) == (False, True, True)
+    assert newest.out.endswith("2 delivered\nthe newest 2 of 3: more with --last, all with --json\n")
+    assert len(factory.ledger("list").json["issuances"]) == 3
 
 
 def test_a_bad_csr_is_refused_with_its_device_and_its_file(factory: Factory) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from provisioning.commands.progress import counted
+from provisioning.commands.progress import counted, reached
 from provisioning.commands.telling import MOST_ROWS, RowTeller
 
 
@@ -14,6 +14,14 @@ def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left(capsys: pytest.C
         for _ in range(4):
             advance(20)
     assert capsys.readouterr().err == ("telling: 40 of 100, 4/s, 0:00:15 left\ntelling: 80 of 100, 4/s, 0:00:05 left\n")
+
+
+def test_work_that_says_how_much_there_is_only_on_its_way_is_told_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter([0.0, 0.0, 10.0])
+    with reached("auditing", monotonic=lambda: next(times)) as progress:
+        progress(10, 100)
+        progress(50, 100)
+    assert capsys.readouterr().err == "auditing: 50 of 100, 5/s, 0:00:10 left\n"
 
 
 def rows(count: int, *, as_json: bool) -> None:
