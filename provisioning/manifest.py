@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from protocol.admission import MANIFEST_KEY, ManifestEntry, Standing
+from protocol.admission import MANIFEST_DEVICE_INDEX, MANIFEST_DEVICE_KEY, MANIFEST_KEY, ManifestEntry, Standing
+from protocol.device_id import DeviceId
 from provisioning.errors import CloudError
 from provisioning.signed_entry import SignedEntry
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 100
 """DynamoDB: actions of one transaction, and keys of one BatchGetItem."""
+MAX_DEVICES = 50
+"""PartiQL for DynamoDB: values of the partition key that one `IN` takes."""
 ATTEMPTS = 8
 """Of a transaction that others are in the way of: with the waits below about a minute, after which a person looks."""
 LONGEST_WAIT_SECONDS = 16.0
@@ -38,6 +41,8 @@ class Upload(StrEnum):
     REVOKED = "revoked"
     DIFFERS = "differs"
     """The table holds something else under this fingerprint, and keeps it: a person must look."""
+    HELD_BACK = "held back"
+    """Another identity of the device is good there, which this ledger does not know: a device has one."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,23 @@ class Manifest:
                 if keys:
                     raise _PutOffError(f"manifest table {self.table}: DynamoDB put {len(keys)} reads off")
         return found
+
+    def of_devices(self, devices: Sequence[DeviceId]) -> Iterator[Mapping[str, str]]:
+        """The items of devices, by the index of devices, which is moments behind the table."""
+        for first in range(0, len(devices), MAX_DEVICES):
+            some = devices[first : first + MAX_DEVICES]
+            marks = ", ".join("?" * len(some))
+            order: dict[str, Any] = {
+                "Statement": f'SELECT * FROM "{self.table}"."{MANIFEST_DEVICE_INDEX}" '  # noqa: S608  # our own names
+                f"WHERE {MANIFEST_DEVICE_KEY} IN [{marks}]",
+                "Parameters": [{"S": device} for device in some],
+            }
+            while order:
+                answer: Any = self.client.execute_statement(**order)
+                if "Items" not in answer:
+                    raise CloudError(f"manifest table {self.table}: an answer holds no items; run this again")
+                yield from map(_plain, answer["Items"])
+                order = {**order, "NextToken": answer["NextToken"]} if "NextToken" in answer else {}
 
     def scan(self) -> Iterator[Mapping[str, str]]:
         """Every item, page by page, in no order. An answer without items is an error, and not the end."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from protocol.admission import ManifestEntry
 from protocol.device_id import DeviceId
 from provisioning.cloud import Cloud, asking
 from provisioning.errors import CloudError
@@ -20,6 +21,7 @@ from provisioning.ledger.uploads import count_pending, pending, remember
 from provisioning.manifest import MAX_ENTRIES, Manifest, Upload
 from provisioning.registration import Withdrawal, let_go
 from provisioning.registry.setbacks import Setbacks
+from provisioning.second_identity import others_good
 from provisioning.signed_entry import Voucher
 from stacks.outputs import ClusterOutputs
 
@@ -40,7 +42,7 @@ class Told:
     session_was_cut: bool = False
     """Of a revoked identity: whether it was connected there, and is no longer."""
     failure: str = ""
-    """Of a revoked identity: why its registration could not be taken back. It is told again by the next run."""
+    """Why it was held back, or why the registration of a revoked one stands still; the next run tries again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +111,16 @@ def _tell(task: Task, ledger: Ledger, cloud: Cloud, voucher: Voucher, clock: Cal
     pages = pending(ledger, task.manifest, device=task.device, again=task.distrusts_memory, page=MAX_ENTRIES)
     for page in pages:
         with asking(f"cluster {task.cluster}, {_named(page)}"):
-            uploads = manifest.tell([voucher.vouch(identity.entry) for identity in page])
+            others = others_good(page, manifest, ledger, now=clock())
+            telling = [identity for identity in page if identity.is_revoked or identity.device not in others]
+            told_of = manifest.tell([voucher.vouch(identity.entry) for identity in telling])
+        uploads = dict(zip((identity.fingerprint for identity in telling), told_of, strict=True))
         done: list[Identity] = []
         try:
-            for identity, upload in zip(page, uploads, strict=True):
+            for identity in page:
+                if (upload := uploads.get(identity.fingerprint)) is None:
+                    yield _held_back(task, identity, others[identity.device])
+                    continue
                 told = _told(task, identity, upload, iot, cloud, setbacks=setbacks)
                 if upload is not Upload.DIFFERS and not told.failure:
                     done.append(identity)
@@ -143,6 +151,19 @@ def _told(
         withdrawal=withdrawal,
         session_was_cut=was_cut,
         failure=failure,
+    )
+
+
+def _held_back(task: Task, identity: Identity, other: ManifestEntry) -> Told:
+    """A second identity of a device: whoever has the ledger of the first decides which of them is the device's."""
+    return Told(
+        cluster=task.cluster,
+        device=identity.device,
+        fingerprint=identity.fingerprint,
+        upload=Upload.HELD_BACK,
+        failure=f"the manifest lists certificate {other.fingerprint} of {other.authority} as good for it, which is not "
+        "in this ledger, and a device has one identity; end the one that is wrong in its ledger (python -m "
+        "provisioning retire) and sync from there, then run this again",
     )
 
 

@@ -131,8 +131,6 @@ def _difference(result: Closed | Told | Registered) -> str | None:
 
 
 def _certificate(told: Told) -> str:
-    if told.failure:
-        return Enrolment.FAILED
     if told.withdrawal is None:
-        return ""
+        return Enrolment.FAILED if told.failure and told.upload is not Upload.HELD_BACK else ""
     return f"{told.withdrawal}, session cut" if told.session_was_cut else told.withdrawal

@@ -107,7 +107,7 @@ def _compare(mender: Mender, *, repair: bool) -> Iterator[tuple[Finding, str]]:
     with compared(comparison, mender.ledger, mender.cloud, mender.calls) as spool:
         count = spool.count()
         with counted(f"comparing {comparison.cluster}", count) as advance:
-            for finding in findings(comparison, spool, advance):
+            for finding in findings(comparison, spool, mender.clock(), advance):
                 differences += 1
                 if repair:
                     spool.put_finding(finding)

@@ -20,6 +20,14 @@ def all_identities(ledger: Ledger, cluster: str) -> Iterator[tuple[Identity, boo
         yield as_identity(tuple(row)), bool(is_told), bool(is_noted)
 
 
+def holds(ledger: Ledger, fingerprint: str) -> bool:
+    """Whether a certificate with this fingerprint is on record, ended or not."""
+    row = ledger.connection.execute(
+        "SELECT 1 FROM certificate WHERE fingerprint = ?", (bytes.fromhex(fingerprint),)
+    ).fetchone()
+    return row is not None
+
+
 def identity_with(ledger: Ledger, fingerprint: str) -> Identity:
     """The identity whose certificate has this fingerprint; `StationError` when it is gone from under the caller."""
     row = ledger.connection.execute(

@@ -1,7 +1,8 @@
 """What one certificate is here and there, and how the two differ. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from protocol.admission import ManifestEntry, Standing
 from provisioning.algorithm import PublicKey
@@ -75,6 +76,15 @@ def differences(fingerprint: str, here: Here | None, there: There, trust: Trust)
     else:
         yield from (found(kind, detail) for kind, detail in _rows(here.entry, row, trust))
     yield from (found(kind, detail) for kind, detail in _registration(here, there))
+
+
+def second_identities(device: str, items: Iterable[Mapping[str, str]], now: datetime) -> Iterator[Finding]:
+    """A device of which more than one identity stands: the ledgers that made them do not know each other."""
+    rows = (row for row, _ in map(_read, items) if row is not None)
+    standing = [row.entry for row in rows if row.entry.standing is Standing.GOOD and now < row.entry.not_after]
+    if len(standing) > 1:
+        named = sorted(f"{entry.fingerprint} of {entry.authority}" for entry in standing)
+        yield Finding(kind=Kind.SECOND_IDENTITY, device=device, fingerprint="", detail=", ".join(named))
 
 
 def _read(item: Mapping[str, str] | None) -> tuple[SignedEntry | None, bool]:

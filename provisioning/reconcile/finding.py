@@ -24,6 +24,7 @@ class Kind(StrEnum):
     ROW_UNREADABLE = "no manifest entry"
     ROW_UNKNOWN = "in the manifest, in no ledger we know"
     ROW_LOST_HERE = "told by this station, and not in its ledger"
+    SECOND_IDENTITY = "a device with two identities"
     CERTIFICATE_STANDS = "ended here, registered there"
     CERTIFICATE_MISSING = "noted as registered, unknown there"
     CERTIFICATE_PENDING = "came, and was not admitted"
@@ -59,6 +60,10 @@ MEANINGS: dict[Kind, Meaning] = {
         "is this an old copy of the ledger? Issue nothing before the newest one is back; what no copy has: the report "
         "of its batch names it, and it is issued again once its item is deleted and its certificate revoked",
     ),
+    Kind.SECOND_IDENTITY: Meaning(
+        "operator",
+        "find out which the board has (`ledger show` at each station); retire the other there, then sync there",
+    ),
     Kind.CERTIFICATE_STANDS: Meaning("station", "--repair revokes it and takes policy and thing away", Repair.WITHDRAW),
     Kind.CERTIFICATE_MISSING: Meaning("station", "--repair registers it again", Repair.ENROL),
     Kind.CERTIFICATE_PENDING: Meaning("operator", "the registrar's log says why; the device comes again by itself"),
@@ -80,7 +85,7 @@ class Finding:
     device: str
     """Empty where the cloud does not say."""
     fingerprint: str
-    """Empty for a thing without a certificate."""
+    """Empty for a thing without a certificate, and for a device with several."""
     detail: str = ""
 
     @property

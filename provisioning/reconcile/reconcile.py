@@ -13,7 +13,7 @@ from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
 from provisioning.ledger.uploads import remember
 from provisioning.manifest import Manifest, Upload
-from provisioning.reconcile.compare import Trust, differences
+from provisioning.reconcile.compare import Trust, differences, second_identities
 from provisioning.reconcile.finding import Finding, Kind, Repair
 from provisioning.reconcile.read_cloud import read_cloud
 from provisioning.reconcile.spool import Spool
@@ -21,6 +21,7 @@ from provisioning.registration import withdraw
 from provisioning.registry.calls import Calls
 from provisioning.registry.eager import Registration
 from provisioning.registry.enrol import Enrolment, enrol
+from provisioning.second_identity import others_good
 from provisioning.signed_entry import Voucher
 from provisioning.sync import manifest_name
 from stacks.outputs import Outputs
@@ -65,12 +66,14 @@ def compared(comparison: Comparison, ledger: Ledger, cloud: Cloud, calls: Calls)
 
 
 def findings(
-    comparison: Comparison, spool: Spool, advance: Callable[[int], None] = lambda _more: None
+    comparison: Comparison, spool: Spool, now: datetime, advance: Callable[[int], None] = lambda _more: None
 ) -> Iterator[Finding]:
     """Every difference, in the ledger's order; `advance` is told of each certificate that was compared."""
     for fingerprint, here, there in spool.pairs():
         yield from differences(fingerprint, here, there, comparison.trust)
         advance(1)
+    for device, items in spool.several():
+        yield from second_identities(device, items, now)
     for device in spool.lonely_things():
         yield Finding(kind=Kind.THING_UNKNOWN, device=device, fingerprint="")
 
@@ -103,6 +106,8 @@ class Mender:
         match repair:
             case Repair.TELL:
                 manifest = self.comparison.manifest(self.cloud)
+                if others_good([identity], manifest, self.ledger, now=self.clock()):
+                    return False
                 (upload,) = manifest.tell([row])
                 if upload is not Upload.DIFFERS and not identity.is_revoked:
                     self._remember(identity)

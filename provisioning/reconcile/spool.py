@@ -35,6 +35,17 @@ LEFT JOIN granted USING (fingerprint) LEFT JOIN attached USING (fingerprint)
 LEFT JOIN thing ON thing.device = here.device LEFT JOIN member ON member.device = here.device
 ORDER BY here.id, every.fingerprint
 """
+_SEVERAL = """
+SELECT device FROM row WHERE device <> '' GROUP BY device HAVING count(*) > 1
+UNION SELECT row.device FROM row JOIN here ON here.device = row.device AND here.fingerprint <> row.fingerprint
+ORDER BY 1
+"""
+"""Devices with more than one certificate on both sides together."""
+_OF_DEVICE = """
+SELECT item FROM here WHERE device = ?1 AND is_told
+UNION ALL SELECT item FROM row WHERE device = ?1 AND fingerprint NOT IN (SELECT fingerprint FROM here WHERE device = ?1)
+"""
+"""Of a certificate that the ledger holds, its word counts: what it ended is ended, and the next sync says so."""
 _LONELY = """
 SELECT device FROM thing WHERE is_devices AND NOT EXISTS (SELECT 1 FROM here WHERE here.device = thing.device)
 AND NOT EXISTS (SELECT 1 FROM row WHERE row.device = thing.device) ORDER BY device
@@ -144,6 +155,11 @@ class Spool:
                 is_attached=None if attached is None else bool(attached),
             )
             yield fingerprint, here or None, there
+
+    def several(self) -> Iterator[tuple[str, list[dict[str, str]]]]:
+        """Each device with more than one certificate, and the items of those that clusters are told of."""
+        for (device,) in self.connection.execute(_SEVERAL):
+            yield device, [json.loads(item) for (item,) in self.connection.execute(_OF_DEVICE, (device,))]
 
     def lonely_things(self) -> Iterator[str]:
         """Things that look like a device's, of devices that neither side has a certificate of."""

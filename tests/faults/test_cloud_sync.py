@@ -55,6 +55,18 @@ def test_what_the_manifest_holds_already_is_compared(spoil: Spoil, attempts: int
     assert fingerprints(cloudy, device) <= cloudy.manifest()
 
 
+@pytest.mark.parametrize(("call", "spoil", "attempts"), in_turn(["ExecuteStatement"])[::2])
+def test_nobody_is_told_before_it_is_known_that_no_other_identity_stands(
+    call: str, spoil: Spoil, attempts: int, cloudy: Cloudy
+) -> None:
+    before, device = cloudy.held(), cloudy.issued()
+    ran = cloudy.struck(call, spoil, attempts, cloudy.sync)
+    assert list(cloudy.broken(ran, before)) == []
+    assert ran.code == 0 or not fingerprints(cloudy, device) & cloudy.manifest()
+    assert list(cloudy.unconverged(cloudy.sync)) == []
+    assert fingerprints(cloudy, device) <= cloudy.manifest()
+
+
 @pytest.mark.parametrize(("call", "spoil", "attempts"), in_turn(TAKING_BACK))
 def test_a_registered_identity_is_taken_back(call: str, spoil: Spoil, attempts: int, cloudy: Cloudy) -> None:
     before, device = cloudy.held(), cloudy.issued()

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -10,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from protocol.admission import ManifestEntry, Standing
 from protocol.device_id import DeviceId
 from provisioning.file_signer import FileSigner
-from provisioning.reconcile.compare import Here, There, ThingThere, Trust, differences
+from provisioning.ledger.records import Identity
+from provisioning.reconcile.compare import Here, There, ThingThere, Trust, differences, second_identities
 from provisioning.reconcile.finding import MEANINGS, Kind, Repair
+from provisioning.reconcile.spool import Spool
 from provisioning.signed_entry import SignedEntry, Voucher
 
 OURS, ANOTHERS, STRANGER = (Voucher(FileSigner(ec.generate_private_key(ec.SECP256R1()))) for _ in range(3))
@@ -98,9 +102,54 @@ def test_each_difference_is_found_and_nothing_else(kind: Kind, here: Here | None
     assert found(here, there) == [kind]
 
 
+SECOND = replace(GOOD, fingerprint="cd" * 32, authority="line-b")
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def twice(*entries: ManifestEntry, now: datetime = NOW) -> list[tuple[Kind, str, str]]:
+    items = [OURS.vouch(entry).to_item() for entry in entries]
+    return [(found.kind, found.device, found.detail) for found in second_identities("device1", items, now)]
+
+
+def test_two_good_identities_of_a_device_are_a_difference_that_names_both() -> None:
+    named = f"{GOOD.fingerprint} of line-a, {SECOND.fingerprint} of line-b"
+    assert twice(GOOD, SECOND) == [(Kind.SECOND_IDENTITY, "device1", named)]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [(GOOD,), (ENDED, SECOND), (replace(GOOD, not_after=NOW), SECOND)],
+    ids=["one", "after a rotation", "after the first has expired"],
+)
+def test_one_identity_that_stands_is_none(entries: tuple[ManifestEntry, ...]) -> None:
+    assert twice(*entries) == []
+
+
+def identity(entry: ManifestEntry) -> Identity:
+    """As much of one as is spooled."""
+    facts = SimpleNamespace(fingerprint=entry.fingerprint, issuance=1, device=entry.device, entry=entry)
+    return cast("Identity", facts)
+
+
+def test_a_device_with_several_certificates_is_found_on_both_sides_and_the_ledgers_word_counts(tmp_path: Path) -> None:
+    def spooled(here: tuple[ManifestEntry, ...], rows: tuple[ManifestEntry, ...]) -> list[Kind]:
+        with Spool.open(tmp_path) as spool:
+            spool.put_here((identity(entry), True, False) for entry in here)
+            spool.put_rows(entry.to_item() for entry in rows)
+            found = [found.kind for each in spool.several() for found in second_identities(*each, NOW)]
+        (tmp_path / "spool.db").unlink()
+        return found
+
+    assert spooled((GOOD,), (SECOND,)) == [Kind.SECOND_IDENTITY], "before this ledger told its own"
+    assert spooled((GOOD,), (GOOD, SECOND)) == [Kind.SECOND_IDENTITY]
+    assert spooled((), (GOOD, SECOND)) == [Kind.SECOND_IDENTITY], "both are others'"
+    assert spooled((ENDED, SECOND), (GOOD, SECOND)) == [], "the next sync says that the first has ended"
+    assert spooled((GOOD,), (GOOD,)) == []
+
+
 def test_every_kind_can_be_found_and_says_who_acts() -> None:
-    of_things = {Kind.THING_UNKNOWN}
-    assert {kind for kind, _, _ in DIFFERENCES} | of_things == set(Kind) == set(MEANINGS)
+    of_others = {Kind.THING_UNKNOWN, Kind.SECOND_IDENTITY}
+    assert {kind for kind, _, _ in DIFFERENCES} | of_others == set(Kind) == set(MEANINGS)
     assert all(meaning.acts in ("station", "operator") and meaning.way_out for meaning in MEANINGS.values())
 
 
