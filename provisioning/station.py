@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from getpass import getpass
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 from cryptography import x509
 
 from protocol.device_id import DeviceId
-from provisioning.authority import IssuingAuthority, read_certificate
-from provisioning.ceremony import ROOT_CERTIFICATE_FILE
+from provisioning.authority import IssuingAuthority
 from provisioning.errors import RefusedError
 from provisioning.factory_file import FactoryFile
 from provisioning.hand_over import bundle_files
@@ -31,16 +29,15 @@ from provisioning.ledger.kept import KeptLedger
 from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity, Reason
 from provisioning.ledger.rows import identity_of, latest_of
-from provisioning.open_signer import open_signer
 from provisioning.order import Order
 from provisioning.read_factory import factory_of
 from provisioning.refused_keys import RefusedKeys, read_refused_keys
 from provisioning.request import Request
 from provisioning.serials import serials_of
-from provisioning.signer import Signer
-from provisioning.stations.right import check_leased, check_not_withdrawn, leased, left_now, signing
+from provisioning.signers import Signers
+from provisioning.stations.right import leased, signing
 from provisioning.trust_anchors import amazon_trust_anchors, read_trust_anchors
-from stacks.environment import GATEWAY_AUTHORITY, CaCertificate, Environment
+from stacks.environment import GATEWAY_AUTHORITY, Environment
 from stacks.load import AUTHORITIES, find_ca_certificates
 from stacks.outputs import Outputs
 
@@ -69,18 +66,11 @@ class Station:
     environment: Environment
     factory: Path
     """The folder of the ledger, the root's certificate, and keys in files."""
-    outputs: Outputs | None
-    """What the deployment gave, from `outputs_path`: where keys in KMS are found."""
-    outputs_path: Path | None
-    certificates: Mapping[str, CaCertificate]
+    signers: Signers
     trust_anchors: bytes
     refused_keys: RefusedKeys
     """Keys that are never certified, of the lists that the factory file names."""
     clock: Callable[[], datetime]
-    ask: Callable[[str], str]
-    """Gives the HSM's PIN, once, where no file has it."""
-    _signers: dict[str, Signer] = field(default_factory=dict)
-    _lock: Lock = field(default_factory=Lock)
     _kept: KeptLedger = field(default_factory=KeptLedger)
 
     @classmethod
@@ -107,17 +97,24 @@ class Station:
         certificates = find_ca_certificates(environment, authorities or AUTHORITIES / stack, today=clock().date())
         if (gateway := certificates.get(GATEWAY_AUTHORITY)) is not None:
             anchors += gateway.pem.encode("ascii")
+        signers = Signers(
+            plan=plan,
+            environment=environment,
+            factory=factory,
+            certificates=certificates,
+            outputs=outputs,
+            outputs_path=outputs_path,
+            clock=clock,
+            ask=ask,
+        )
         return cls(
             plan=plan,
             environment=environment,
             factory=factory,
-            outputs=outputs,
-            outputs_path=outputs_path,
-            certificates=certificates,
+            signers=signers,
             trust_anchors=anchors,
             refused_keys=read_refused_keys(plan, profiles),
             clock=clock,
-            ask=ask,
         )
 
     def order(self, *, device: str, model: str, authority: str, is_key_generated: bool = False) -> Order:
@@ -148,19 +145,7 @@ class Station:
 
     def authority(self, name: str) -> IssuingAuthority:
         """The authority or station, ready to sign now. Its signer is made once; dates are checked each time."""
-        certificate = self._certificate(name)
-        check_not_withdrawn(name, certificate, self.factory)
-        station = self.plan.stations.get(name)
-        if station is not None:
-            check_leased(name, station, certificate)
-        above = self._above(name)
-        return IssuingAuthority.ready(
-            name=name,
-            certificate=certificate,
-            signer=self._signer(name),
-            root=above[0] if above else read_certificate(self.factory / ROOT_CERTIFICATE_FILE),
-            now=self.clock(),
-        )
+        return self.signers.ready(name)
 
     def left(self, name: str) -> int | None:
         """How many more the authority or station may sign; None for an authority, which has no lease.
@@ -168,10 +153,7 @@ class Station:
         `LeaseError` when it may sign nothing now.
         """
         with self._ledger() as ledger:
-            left = left_now(self.plan, name, ledger, now=self.clock())
-        if left == 0:
-            raise used_up(name, self.plan.stations[name].lease)
-        return left
+            return self.signers.left(name, ledger)
 
     def issue(
         self,
@@ -260,12 +242,11 @@ class Station:
 
         To hand it out is to deliver it, and the ledger says so: whoever has it may put it into the device.
         """
-        issuer = self.certificates.get(identity.authority)
-        if issuer is None or identity.is_revoked:
+        if identity.authority not in self.signers.certificates or identity.is_revoked:
             return None
         check_standing(identity, now=(now := self.clock()))
         with self._ledger() as ledger:
-            files = self.bundle(identity, x509.load_pem_x509_certificate(issuer.pem.encode("ascii")), ledger.name)
+            files = self.bundle(identity, self.signers.certificate(identity.authority), ledger.name)
             ledger.deliver(identity, at=now)
         return files
 
@@ -276,7 +257,7 @@ class Station:
         """The connection bundle of an identity: file name to content. `ledger`: the name of the one that holds it."""
         return bundle_files(
             identity,
-            issuers=(issuer, *self._above(identity.authority)),
+            issuers=(issuer, *self.signers.above(identity.authority)),
             environment=self.environment,
             ledger=ledger,
             trust_anchors=self.trust_anchors,
@@ -287,37 +268,6 @@ class Station:
         if is_known:
             return nullcontext()
         return signing(self.plan, signer, ledger, self.factory, wanted=1, now=self.clock())
-
-    def _certificate(self, name: str) -> x509.Certificate:
-        found = self.certificates.get(name)
-        if found is None:
-            raise RefusedError(
-                f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
-                f"of certificates as --authorities"
-            )
-        return x509.load_pem_x509_certificate(found.pem.encode("ascii"))
-
-    def issuers(self, name: str) -> tuple[x509.Certificate, ...]:
-        """What a device shows after its own certificate: its signer's, and what stands above that below the root."""
-        return (self._certificate(name), *self._above(name))
-
-    def _above(self, name: str) -> tuple[x509.Certificate, ...]:
-        """The authority that certified a station; what stands above an authority is the root, which no device shows."""
-        return (self._certificate(self.plan.issuer_of(name)),) if name in self.plan.stations else ()
-
-    def _signer(self, name: str) -> Signer:
-        """Made once: opening a key file is slow on purpose, and a key in KMS is asked for over the network."""
-        with self._lock:
-            if name not in self._signers:
-                self._signers[name] = open_signer(
-                    self.environment,
-                    name,
-                    self.factory,
-                    outputs=self.outputs,
-                    outputs_path=self.outputs_path,
-                    ask=self.ask,
-                )
-            return self._signers[name]
 
 
 def _is_new(request: Request, ledger: Ledger) -> bool:

@@ -161,7 +161,7 @@ def finish(batch: Batch, station: Station, signer: Signer, done: Done, *, begun:
     }
     folder.write("trust-anchors.pem", station.trust_anchors)
     for name in batch.signers:
-        issuers = b"".join(each.public_bytes(Encoding.PEM) for each in station.issuers(name))
+        issuers = b"".join(each.public_bytes(Encoding.PEM) for each in station.signers.issuers(name))
         folder.write(f"{name}.issuers.pem", issuers)
     with Ledger.open(station.factory, station.environment.name) as ledger:
         about = f"batch {batch.table.digest} ({batch.table.path.name}): {done.issued} of {batch.table.rows} rows"

@@ -89,7 +89,7 @@ def _latest(ledger: Ledger) -> datetime | None:
 
 def _authorities(station: Station, signers: Sequence[str]) -> Iterator[Check]:
     """Those that could sign here. An authority without a certificate is another factory's, or still to come."""
-    for name in signers or station.certificates:
+    for name in signers or station.signers.certificates:
         if name in station.plan.signers:
             yield _check(f"authority {name}", lambda name=name: _ready(station, name))  # type: ignore[misc]  # mypy does not infer a lambda with a default
 
