@@ -5,7 +5,6 @@ Every step but the deployment is the command a person would type, run as they wo
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -18,9 +17,11 @@ import boto3
 from botocore.config import Config
 
 from local.aws_environment import aws_environment
+from local.ceremony import ceremony_arguments
 from local.deployment import Deployment
 from local.lake import Arrived, read_lake, sent_measurements
 from local.program import PROJECT_ROOT
+from local.typed import shown, typed
 from stacks.outputs import ClusterOutputs
 
 STACK = "dev"
@@ -79,36 +80,33 @@ def tell(home: Path, deploy: Callable[[], Deployment], teller: Teller) -> Ending
     teller.step("make the root and the issuing authorities")
     _told(
         teller,
-        run(
-            *("provisioning", "ceremony", f"stacks/factories/{STACK}.yaml", "--factory", _shown(factory)),
-            *("--out", _shown(home / "authorities"), "--outputs", _shown(outputs)),
-        ),
+        run(*ceremony_arguments(STACK, home)),
     )
     teller.step("deploy again: the authorities are registered in every cluster")
     deployment = deploy()
     teller.line(_deployed(deployment))
 
     teller.step(f"{DEVICE} makes its key; the factory issues its certificate")
-    _told(teller, run("device", "key", "--device", DEVICE, "--out", _shown(device)))
+    _told(teller, run("device", "key", "--device", DEVICE, "--out", shown(device)))
     _told(
         teller,
         run(
             *("provisioning", "issue", "--stack", STACK, "--device", DEVICE, "--model", MODEL),
-            *("--authority", AUTHORITY, "--csr", _shown(device / "device.csr.pem"), "--factory", _shown(factory)),
-            *("--authorities", _shown(home / "authorities"), "--out", _shown(device)),
-            *("--trust-anchors", _shown(home / "trust-anchors.pem")),
+            *("--authority", AUTHORITY, "--csr", shown(device / "device.csr.pem"), "--factory", shown(factory)),
+            *("--authorities", shown(home / "authorities"), "--out", shown(device)),
+            *("--trust-anchors", shown(home / "trust-anchors.pem")),
         ),
     )
     teller.step("the factory has a network now, and tells the clusters what it made")
     _told(
         teller,
-        run("provisioning", "sync", "--stack", STACK, "--outputs", _shown(outputs), "--factory", _shown(factory)),
+        run("provisioning", "sync", "--stack", STACK, "--outputs", shown(outputs), "--factory", shown(factory)),
     )
 
     teller.step(f"{DEVICE} connects by its own name over mutual TLS, and delivers")
     record = deployment.record
     told = run(
-        *("device", "run", "--bundle", _shown(device), "--dns", record.dns, "--proxy", record.proxy),
+        *("device", "run", "--bundle", shown(device), "--dns", record.dns, "--proxy", record.proxy),
         *("--batches", str(BATCHES), "--rows", str(ROWS), "--sample-every", str(SAMPLE_EVERY_SECONDS)),
         *("--attempts", str(ATTEMPTS), "--json"),
     )
@@ -118,7 +116,7 @@ def tell(home: Path, deploy: Callable[[], Deployment], teller: Teller) -> Ending
     teller.step("the data has arrived")
     ending = _ending(deployment, events, variables)
     revoke = ("provisioning", "revoke", "--stack", STACK, "--device", DEVICE, "--reason", "cessation-of-operation")
-    return replace(ending, revoke=_typed(*revoke, "--factory", _shown(factory), "--outputs", _shown(outputs)))
+    return replace(ending, revoke=typed(*revoke, "--factory", shown(factory), "--outputs", shown(outputs)))
 
 
 def _deployed(deployment: Deployment) -> str:
@@ -166,7 +164,7 @@ def _difference(bucket: str, sent: int, arrived: Arrived) -> str:
 
 def _run(arguments: tuple[str, ...], variables: Mapping[str, str], teller: Teller) -> list[str]:
     """The lines a command of ours prints; its own message when it fails."""
-    teller.command(_typed(*arguments))
+    teller.command(typed(*arguments))
     finished = subprocess.run(
         [sys.executable, "-m", *arguments], cwd=PROJECT_ROOT, env=variables, capture_output=True, text=True, check=False
     )
@@ -179,16 +177,6 @@ def _run(arguments: tuple[str, ...], variables: Mapping[str, str], teller: Telle
 def _told(teller: Teller, lines: list[str]) -> None:
     for line in lines:
         teller.line(line)
-
-
-def _typed(*arguments: str) -> str:
-    """A command of ours as a person in the project's folder would type it."""
-    return shlex.join([_shown(Path(sys.executable)), "-m", *arguments])
-
-
-def _shown(path: Path) -> str:
-    """A path as a person in the project's folder would type it."""
-    return str(path.relative_to(PROJECT_ROOT)) if path.is_relative_to(PROJECT_ROOT) else str(path)
 
 
 def _event_line(event: dict[str, Any]) -> str:

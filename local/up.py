@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from local.apply import ApplyError, Deployer
 from local.cells import Cells, start_cells
+from local.ceremony import ways_to_certificates
 from local.cloud import Cloud
 from local.deployment import Deployment, summarize
 from local.desk import AUTHORITIES, OUTPUTS_FILE, CellAddress, DeskRecord, claim_desk, sole_use, write_desk
@@ -58,7 +59,7 @@ def bring_up(
         settings = {"flotilla:authorities_directory": str(home / AUTHORITIES), **(config or {})}
         run = run_program(stack, deployer, preview=False, config=settings, project_root=project_root)
         deployer.delete_gone()
-        outputs = _write_outputs(home, run)
+        outputs = _write_outputs(stack, home, run)
     outcomes = deployer.outcomes()
     return Deployment(stack, home, record, outputs, outcomes, summarize(outcomes, run.resources), started_anew)
 
@@ -111,10 +112,13 @@ def _record(stack: str, cells: Cells, network: Network) -> DeskRecord:
     )
 
 
-def _write_outputs(home: Path, run: ProgramRun) -> Outputs:
+def _write_outputs(stack: str, home: Path, run: ProgramRun) -> Outputs:
+    """The program's exports, but for what they say of making certificates: a desk makes its own."""
     try:
         outputs = Outputs.model_validate(run.exports)
     except ValidationError as error:
         raise ApplyError(f"the program's exports are not what stacks/outputs.py says: {error}") from error
+    wanted = dict(ways_to_certificates(outputs, stack, home))
+    outputs = outputs.model_copy(update={"authorities_without_certificate": wanted})
     write_file(home / OUTPUTS_FILE, outputs.model_dump_json(indent=2))
     return outputs

@@ -16,6 +16,7 @@ from local.network_process import NetworkError
 from local.progress import Quiet, progress_on
 from local.registration import ProgramError
 from local.state import StateError
+from local.typed import shown, typed
 from local.up import bring_up
 from stacks.errors import StackError
 
@@ -90,6 +91,20 @@ def show(deployment: Deployment, console: Console) -> None:
         ("desk", str(deployment.home)),
     ):
         console.print(f"{name:<13} {value}", markup=False, highlight=False, soft_wrap=True)
-    for authority, command in sorted(deployment.outputs.authorities_without_certificate.items()):
-        line = f"authority {authority} has no certificate yet; make it with: {command}"
+    for line in certificate_lines(deployment):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def certificate_lines(deployment: Deployment) -> list[str]:
+    """Whose certificates are missing, and what makes them; one command makes several."""
+    by_way: dict[str, list[str]] = {}
+    for authority, way in sorted(deployment.outputs.authorities_without_certificate.items()):
+        by_way.setdefault(way, []).append(authority)
+    if not by_way:
+        return []
+    home = () if deployment.home == default_home(deployment.stack) else ("--home", shown(deployment.home))
+    point = f'eval "$({typed("local", "env", "--stack", deployment.stack, *home)})"'
+    return [
+        *(f"no certificate yet: {', '.join(authorities)}. Make it: {way}" for way, authorities in by_way.items()),
+        f"before that: {point}; after it: bring the desk up again, which registers them",
+    ]

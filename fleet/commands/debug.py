@@ -18,7 +18,14 @@ from fleet.gateway.broker import WATCH_PORT, Broker
 from fleet.gateway.folder import start_command, watch_command
 from fleet.gateway.identity import remove_identity
 from fleet.gateway.lifetime import parse_lifetime
-from fleet.gateway.opening import Opening, check_known, gateway_authority, identity_place, open_gateway
+from fleet.gateway.opening import (
+    Opening,
+    check_known,
+    gateway_authority,
+    gateway_certificate,
+    identity_place,
+    open_gateway,
+)
 from fleet.gateway.redirect import Wish, bridged_cluster, check_allowed, end, redirect
 from fleet.routing.plan import Change
 from fleet.routing.plan_file import Plan, read_plan, write_plan
@@ -137,7 +144,7 @@ def _begin(desk: RouteDesk, wish: Wish, options: _Options, environment: Environm
     certificates = find_ca_certificates(environment, options.authorities, today=moment.date())
     authority = gateway_authority(
         environment,
-        certificates,
+        gateway_certificate(environment, certificates, options.authorities),
         factory=options.factory,
         outputs=desk.outputs,
         outputs_path=desk.outputs_path,

@@ -73,31 +73,46 @@ def open_gateway(opening: Opening, folder: Path, *, now: datetime, new_serial: C
     write_folder(folder, broker, papers, domain=opening.domain, address=opening.address, end=opening.end)
 
 
+def gateway_certificate(
+    environment: Environment, certificates: Mapping[str, CaCertificate], folder: Path
+) -> x509.Certificate:
+    """The certificate of the environment's authority of gateways; `RefusedError` where there is none.
+
+    `folder`: where `certificates` were read from.
+    """
+    if GATEWAY_AUTHORITY not in environment.authorities:
+        raise RefusedError(
+            f"stack {environment.name} has no authority {GATEWAY_AUTHORITY}; add it to stack and factory file, hold "
+            f"the ceremony, and issue devices anew: those without it cannot trust a gateway"
+        )
+    found = certificates.get(GATEWAY_AUTHORITY)
+    if found is None:
+        raise RefusedError(
+            f"{folder / GATEWAY_AUTHORITY}.pem: authority {GATEWAY_AUTHORITY} has no certificate there; give the "
+            f"folder of certificates as --authorities, on a desk .flotilla/{environment.name}/authorities. Where no "
+            f"ceremony has made it yet, hold one, and issue devices anew: those without it cannot trust a gateway"
+        )
+    return x509.load_pem_x509_certificate(found.pem.encode("ascii"))
+
+
 def gateway_authority(
     environment: Environment,
-    certificates: Mapping[str, CaCertificate],
+    certificate: x509.Certificate,
     *,
     factory: Path | None,
     outputs: Outputs,
     outputs_path: Path,
     cloud: Cloud,
 ) -> GatewayAuthority:
-    """The environment's authority of gateways with its signer; `RefusedError` where there is none."""
-    known, found = environment.authorities.get(GATEWAY_AUTHORITY), certificates.get(GATEWAY_AUTHORITY)
-    if known is None or found is None:
-        raise RefusedError(
-            f"stack {environment.name} has no authority {GATEWAY_AUTHORITY} with a certificate; add it to stack and "
-            f"its ceremony, hold the ceremony, and issue devices anew: those without it cannot trust a gateway"
-        )
+    """The environment's authority of gateways with its signer."""
     signer: Signer
-    if known.key is AuthorityKey.KMS:
+    if environment.authorities[GATEWAY_AUTHORITY].key is AuthorityKey.KMS:
         signer = kms_signer(GATEWAY_AUTHORITY, outputs, outputs_path, cloud)
     elif factory is None:
         raise RefusedError(f"--factory: the key of authority {GATEWAY_AUTHORITY} is a file; give the folder it is in")
     else:
         path = authority_key_path(factory, GATEWAY_AUTHORITY)
         signer = FileSigner(read_authority_key(path, read_kept_passphrase(factory)))
-    certificate = x509.load_pem_x509_certificate(found.pem.encode("ascii"))
     return GatewayAuthority.ready(certificate, signer, environment.domain)
 
 

@@ -17,10 +17,12 @@ from device.preflight import PreflightError, check_tls
 from fleet.errors import RefusedError
 from fleet.gateway.certificates import GatewayAuthority
 from fleet.gateway.lifetime import MAX_REDIRECT, MIN_REDIRECT, parse_lifetime
+from fleet.gateway.opening import gateway_certificate
 from fleet.gateway.policy import gateway_client_id, gateway_policy
 from protocol.device_id import InvalidDeviceIdError, parse_device_id
 from protocol.topics import batch_topic, command_filter, command_topic
 from provisioning.profile import Validity
+from stacks.load import find_ca_certificates, load_environment
 from tests.device.loopback import tunnel_to
 from tests.fleet.gateway_desk import (
     DEVICE,
@@ -52,6 +54,19 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Factory:
 @pytest.fixture(scope="module")
 def desk(factory: Factory, tmp_path_factory: pytest.TempPathFactory) -> GatewayDesk:
     return make_desk(factory, tmp_path_factory.mktemp("desk") / "gateway")
+
+
+def test_a_gateway_without_its_authoritys_certificate_is_told_where_it_was_looked_for(factory: Factory) -> None:
+    environment = load_environment("dev", today=None)
+    found = find_ca_certificates(environment, factory.authorities, today=datetime.now(UTC).date())
+    issuer = gateway_certificate(environment, found, factory.authorities)
+    assert issuer == certificate(factory.authorities / "gateway.pem")
+    elsewhere = Path("stacks/authorities/dev")
+    with pytest.raises(RefusedError, match=r"stacks/authorities/dev/gateway\.pem: .*as --authorities, on a desk "):
+        gateway_certificate(environment, {}, elsewhere)
+    line_only = environment.model_copy(update={"authorities": {}})
+    with pytest.raises(RefusedError, match="stack dev has no authority gateway; add it to stack and factory file"):
+        gateway_certificate(line_only, found, factory.authorities)
 
 
 def publish(factory: Factory, port: int, device: str, topic: str, *more: str) -> subprocess.CompletedProcess[str]:
