@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 FLEET_FOLDER ?= /dev/shm/flotilla-fleet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup functions lambda up down test check plan bench fuzz fleet judges clean
+.PHONY: help setup functions lambda up down test check plan bench fuzz fleet mutate judges clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | sort
@@ -62,5 +62,9 @@ fuzz: setup ## a million hostile batches against both decoders; the tests run a 
 fleet: setup functions ## 1,000 agents through everything on the embedded cloud; twelve minutes
 	@FLEET=1000 PACE=5 $(BIN)/python -m pytest -s tests/e2e/test_simulated_fleet.py --basetemp $(FLEET_FOLDER)
 
+mutate: setup ## the issuing core with one fault at a time: how many its own tests catch; an hour
+	@$(BIN)/pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	@$(BIN)/mutmut run
+
 clean: down ## remove what was built
-	rm -rf build $(VENV)
+	rm -rf build mutants $(VENV)
