@@ -27,6 +27,8 @@ PART_ROWS = 1000
 """Rows that share their commits: 100 ms of work, a fifth of it in the ledger."""
 MAX_ROWS = 1_000_000
 """What was measured; a larger order is two files."""
+MAX_AUTHORITIES = 1000
+"""Kept in memory, each with its signer; many times the lines of any factory that we know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,9 @@ def _scan(path: Path, lines: _Lines) -> tuple[Table, Problems]:
                 problems.add(Problem(first, "", text))
             if cutter.rows + misshapen > MAX_ROWS:
                 raise RefusedError(f"{path}: has more than {MAX_ROWS:,} rows; give several files")
+            if len(cutter.authorities) > MAX_AUTHORITIES:
+                said = f"names one authority more than the {MAX_AUTHORITIES:,} that a batch may have"
+                raise RefusedError(f"{path}:{first}: {said}; look at that column, or give several files")
         cutter.cut(line)
     except csv.Error as error:
         raise RefusedError(f"{path}:{reader.line_num}: is no CSV ({error}); write it anew as CSV") from error

@@ -322,6 +322,17 @@ def test_a_batch_has_a_most_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         scan(file)
 
 
+def test_a_file_with_another_authority_in_each_row_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "MAX_AUTHORITIES", 2)
+    rows = [{"device": f"device{number}", "authority": f"line-{number}"} for number in (0, 1, 0, 2)]
+    with pytest.raises(RefusedError, match="order.csv:5: names one authority more than the 2 that a batch may have"):
+        scan(write(tmp_path / "order.csv", rows))
+    found, problems = scan(write(tmp_path / "order.csv", rows[:3]))
+    assert (found.authorities, problems.rows) == ({"line-0", "line-1"}, 0)
+
+
 def test_a_file_that_is_only_checked_makes_nothing(factory: Factory) -> None:
     told = batch(factory, write(factory.home / "order.csv", devices(3)), factory.home / "out", "--check")
     assert (told.code, told.json["rows"], told.json["problems"]) == (0, 3, 0)
