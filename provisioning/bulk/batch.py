@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.bulk.duplicates import Seen
+from provisioning.bulk.failed import failed_header
 from provisioning.bulk.folder import (
     CERTIFICATES,
     CERTIFICATES_HEADER,
@@ -21,7 +22,7 @@ from provisioning.bulk.folder import (
     REPORT,
     Folder,
 )
-from provisioning.bulk.line import Checked, Done, Line, failed_header
+from provisioning.bulk.line import Checked, Done, Line
 from provisioning.bulk.problems import SHOWN, Problem, Problems
 from provisioning.bulk.rows import Defaults, request_column
 from provisioning.bulk.table import Part, Row, Table, add_repeats

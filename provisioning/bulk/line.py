@@ -10,12 +10,10 @@ keeps its part unfinished, and everything else goes on.
 
 import csv
 import io
-import os
 from binascii import a2b_base64, b2a_base64
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography.x509 import load_der_x509_certificate
 
@@ -24,11 +22,12 @@ from protocol.device_id import DeviceId
 from protocol.reconnect_place import reconnect_place
 from provisioning.algorithm import PublicKey
 from provisioning.bulk.duplicates import Seen
+from provisioning.bulk.failed import failed_rows
 from provisioning.bulk.folder import Folder
 from provisioning.bulk.keys import Made, keep_keys, make_or_read_keys
 from provisioning.bulk.problems import Problem, Problems
 from provisioning.bulk.rows import Asked, Defaults, RowError, asked, check
-from provisioning.bulk.table import CSR_FILE, DEVICE, REASON, Part, Row, Table
+from provisioning.bulk.table import DEVICE, Part, Row, Table
 from provisioning.durable import make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
 from provisioning.hand_over import hand_over
@@ -177,7 +176,7 @@ class Line:
             self._hand_over(identities, ledger)
         failed = self.folder.failed(part.index)
         if refused:
-            write_durably(failed, _failed(self.table, self.folder, rows, refused))
+            write_durably(failed, failed_rows(self.table, self.folder.path, rows, refused))
         else:
             failed.unlink(missing_ok=True)
         results = b"".join(_result(identity, ledger) for identity in identities.values())
@@ -219,37 +218,6 @@ class Line:
         if not path.exists():
             return 0
         return sum(1 for _ in csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
-
-
-def failed_header(table: Table) -> bytes:
-    """The header of the rows that come back, and a reason each."""
-    return _csv([[*(name for name in table.columns if name != REASON), REASON]])
-
-
-def _failed(table: Table, folder: Folder, rows: Sequence[Row], refused: dict[int, str]) -> bytes:
-    """The rows as they were given, but for paths: those are from the folder of the file that they are given back in."""
-    kept, back = [name for name in table.columns if name != REASON], []
-    for row in rows:
-        if row.line in refused:
-            path = _moved(row.values.get(CSR_FILE, ""), table.path.parent, folder.path)
-            values = {**row.values, CSR_FILE: path}
-            back.append([*(values[name] for name in kept), refused[row.line]])
-    return _csv(back)
-
-
-def _moved(path: str, old: Path, new: Path) -> str:
-    """The same file, by its path from another folder."""
-    given = path.strip()
-    if not given or Path(given).is_absolute():
-        return path
-    found = old / given
-    return os.path.relpath(found.parent.resolve() / found.name, new.resolve())
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
 
 
 def _result(identity: Identity, ledger: str) -> bytes:

@@ -326,11 +326,11 @@ def test_a_file_with_another_authority_in_each_row_is_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table, "MAX_AUTHORITIES", 2)
-    rows = [{"device": f"device{number}", "authority": f"line-{number}"} for number in (0, 1, 0, 2)]
-    with pytest.raises(RefusedError, match="order.csv:5: names one authority more than the 2 that a batch may have"):
+    rows = [{"device": f"device{number}", "authority": f"line-{number}"} for number in (0, 1, 2)]
+    with pytest.raises(RefusedError, match=r"order\.csv:4: names one authority more than the 2 that a batch may have"):
         scan(write(tmp_path / "order.csv", rows))
-    found, problems = scan(write(tmp_path / "order.csv", rows[:3]))
-    assert (found.authorities, problems.rows) == ({"line-0", "line-1"}, 0)
+    found, problems = scan(write(tmp_path / "order.csv", rows[:2]))
+    assert (sorted(found.authorities), problems.rows) == (["line-0", "line-1"], 0)
 
 
 def test_a_file_that_is_only_checked_makes_nothing(factory: Factory) -> None:
