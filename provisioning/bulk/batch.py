@@ -149,7 +149,8 @@ def _told(table: Table, waiting: Sequence[Problem]) -> str:
     first, others = waiting[0], [f"{each.line}" for each in waiting[1 : SHOWN + 1]]
     more = f" and {len(waiting) - 1 - len(others):,} more" if len(waiting) - 1 > len(others) else ""
     also = f"; so do lines {', '.join(others)}{more}" if others else ""
-    return f"{table.path}:{first.line}: {first.text}. This row waits with its key{also}; what could be done is done"
+    parts = "its part of the batch waits with it, all others are done"
+    return f"{table.path}:{first.line}: {first.text}. This row waits with its key{also}; {parts}"
 
 
 def finish(batch: Batch, station: Station, signer: Signer, done: Done, *, begun: datetime) -> dict[str, Any]:
