@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from provisioning.algorithm import PublicKey
 from provisioning.birth import BirthTemplate
 from provisioning.errors import RefusedError, StationError
 from provisioning.signer import Signer
@@ -28,7 +29,7 @@ class IssuingAuthority:
         cls, *, name: str, certificate: x509.Certificate, signer: Signer, root: x509.Certificate | None, now: datetime
     ) -> Self:
         """The authority; `root` is checked where this station has it."""
-        if certificate.public_key() != signer.public_key():
+        if not is_of_key(certificate, signer.public_key()):
             raise StationError(
                 f"authority {name}: its certificate belongs to another key than its signer's; "
                 f"restore the certificate that the ceremony wrote for this key"
@@ -58,6 +59,14 @@ def read_certificate(path: Path) -> x509.Certificate | None:
     if len(certificates) != 1:
         raise StationError(f"{path}: holds {len(certificates)} certificates instead of one; restore it")
     return certificates[0]
+
+
+def is_of_key(certificate: x509.Certificate, public_key: PublicKey) -> bool:
+    """Whether a certificate is of that key; one of a kind that nobody knows is another."""
+    try:
+        return certificate.public_key() == public_key
+    except (ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

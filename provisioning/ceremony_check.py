@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from provisioning.algorithm import Algorithm, KeyType, PublicKey
-from provisioning.authority import is_issued_by
+from provisioning.authority import is_issued_by, is_of_key
 from provisioning.errors import RefusedError, StationError
 from provisioning.factory_file import Authority, Gateway, Reach, Root
 from provisioning.profile import BACKDATE, Validity, authority_name, is_limited_to_device_hosts, years
@@ -41,7 +41,7 @@ def check_issuing(
 ) -> None:
     """Refuse an authority that stands with another subject, life, reach, key or root than the file's."""
     place = f"authorities.{name}"
-    if certificate.public_key() != public_key:
+    if not is_of_key(certificate, public_key):
         raise RefusedError(f"{place}.key: the certificate that stands belongs to another key; {_WAY_OUT}")
     if not is_issued_by(certificate, root):
         raise RefusedError(f"{place}: the certificate that stands is of another root; {_WAY_OUT}")
@@ -90,7 +90,7 @@ def check_gateway(
     public_key: PublicKey,
 ) -> None:
     """Refuse an authority of gateways that stands with another key, subject, life or reach than it should."""
-    if certificate.public_key() != public_key:
+    if not is_of_key(certificate, public_key):
         raise RefusedError(f"gateway.key: the certificate that stands belongs to another key; {_WAY_OUT}")
     if certificate.subject != authority_name(profile.common_name, organization):
         raise RefusedError(

@@ -70,9 +70,14 @@ class Signers:
         """Its own; `RefusedError` when there is none here."""
         found = self.certificates.get(name)
         if found is None:
+            kind, way_out = (
+                ("station", "have it certified (`station certify`)")
+                if name in self.plan.stations
+                else ("authority", "hold the ceremony")
+            )
             raise RefusedError(
-                f"{name}.pem: authority {name} has no certificate yet; hold the ceremony, or give the folder "
-                f"of certificates as --authorities"
+                f"{name}.pem: {kind} {name} has no certificate yet; {way_out}, or give the folder of certificates as "
+                f"--authorities"
             )
         return x509.load_pem_x509_certificate(found.pem.encode("ascii"))
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.audit.findings import Finding, Kind
@@ -35,6 +36,13 @@ SAMPLED_SHARE = 100
 unseen has a chance of one in 23,000."""
 SMALL_ENTRIES = 60_000
 """Up to so many entries, about 20,000 identities, every signature is verified: OpenSSL does 10,000 a second."""
+
+
+_UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What the library says of a certificate that it cannot read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +187,9 @@ def certificates_in(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.glob("*.pem")):
         try:
             certificate = x509.load_pem_x509_certificate(path.read_bytes())
-            leased_period(certificate)  # all its extensions are read here, where the file is known
+            # Key and extensions are read here, where the file is known.
+            certificate.public_key(), leased_period(certificate)
             found[path.stem] = certificate.public_bytes(Encoding.DER)
-        except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except _UNREADABLE as error:
             raise StationError(f"{path}: is no readable certificate ({error}); restore it") from error
     return found

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from provisioning.algorithm import PublicKey, public_key_der
@@ -120,7 +121,7 @@ def _station_key(path: Path) -> bytes:
     try:
         pem = path.read_bytes()
         key = x509.load_pem_x509_certificate(pem).public_key() if b"CERTIFICATE" in pem else load_pem_public_key(pem)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise RefusedError(
             f"--station: {path} is no public key and no certificate in PEM ({error}); give the station.pub.pem that "
             f"the station made on its first day"

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from protocol.bundle import BUNDLE_FILE, CHAIN_FILE, KEY_FILE, TRUST_ANCHORS_FILE, Bundle, read_bundle
 from protocol.device_id import DeviceId
-from provisioning.algorithm import public_key_der
+from provisioning.authority import is_of_key
 from provisioning.errors import RefusedError, StationError
 from provisioning.key_file import read_device_key
 from provisioning.line_check.outcome import LineCheckError, Question
@@ -39,7 +39,7 @@ class Papers:
         try:
             bundle = read_bundle(folder)
             chain = tuple(x509.load_pem_x509_certificates((folder / CHAIN_FILE).read_bytes()))
-        except (OSError, ValidationError, ValueError) as error:
+        except (OSError, ValidationError, ValueError, x509.InvalidVersion) as error:
             raise RefusedError(f"{folder}: is no whole bundle ({error}); issue it again into this folder") from error
         if bundle.device != device:
             raise RefusedError(f"{folder / BUNDLE_FILE}: is of device {bundle.device}, not of {device}; give its own")
@@ -64,8 +64,7 @@ def check_key(papers: Papers) -> str:
         key = read_device_key(papers.key_file)
     except StationError as error:
         raise LineCheckError(Question.KEY, str(error), acts="line") from error
-    leaf = papers.chain[0].public_key()
-    if public_key_der(key.public_key()) != public_key_der(leaf):  # type: ignore[arg-type]  # compared by its bytes
+    if not is_of_key(papers.chain[0], key.public_key()):
         why = f"{papers.key_file} is another key; program the board with the key whose request was certified"
         raise LineCheckError(Question.KEY, why, acts="line")
     return papers.key_file.name

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.algorithm import Algorithm, PublicKey
-from provisioning.authority import IssuingAuthority, is_issued_by, read_certificate
+from provisioning.authority import IssuingAuthority, is_issued_by, is_of_key, read_certificate
 from provisioning.certify import certify, to_be_signed
 from provisioning.durable import PUBLIC, create_durably, make_folder, write_durably
 from provisioning.errors import RefusedError, StationError
@@ -48,7 +48,7 @@ def certify_station(name: str, station: Station, key: PublicKey, desk: Desk) -> 
     """The station's certificate; the same key gets the same one again, another key is refused."""
     path = desk.out / f"{name}.pem"
     if (kept := read_certificate(path)) is not None:
-        if kept.public_key() != key:
+        if not is_of_key(kept, key):
             raise RefusedError(
                 f"{path}: station {name} is certified with another key; a station with a new key or a new lease has a "
                 f"new name in the factory file"
@@ -58,7 +58,7 @@ def certify_station(name: str, station: Station, key: PublicKey, desk: Desk) -> 
         return Certified(certificate=kept, path=path, is_new=False)
     prepared = _prepare(name, station, key, desk)
     certificate = certify(prepared, desk.authority.signer)
-    if certificate.public_key() != key:
+    if not is_of_key(certificate, key):
         raise RefusedError(
             f"station {name}: was prepared with another key before; a station with a new key has a new name in the "
             f"factory file"

@@ -30,7 +30,7 @@ from provisioning.profile import years
 from provisioning.request import Request
 from stacks.load import load_environment
 from tests.provisioning.factory import ROOT, Factory, provisioning
-from tests.provisioning.requests import csr, name, p256
+from tests.provisioning.requests import csr, name, p256, with_unknown_key
 
 P256 = KeyType.P256
 
@@ -290,6 +290,21 @@ def test_a_damaged_factory_is_named_and_issues_nothing(damage: str, said: str, f
     assert failed.code == 1
     assert said in failed.err
     assert not (factory.folder / "ledger.db").exists()
+
+
+def test_a_certificate_of_a_key_that_nobody_knows_is_named_by_whoever_meets_it(factory: Factory) -> None:
+    assert factory.issue("device0").code == 0
+    for path in (factory.authorities / "line-a.pem", factory.folder / "root.pem"):
+        strange = with_unknown_key(x509.load_pem_x509_certificate(path.read_bytes()))
+        path.write_bytes(strange.public_bytes(Encoding.PEM))
+    common = ("--stack", "dev", "--factory", factory.folder)
+    for told, code, said in (
+        (factory.issue("device1"), 2, "line-a.pem: its key cannot be read (Unknown key type"),
+        (provisioning("audit", *common, "--authorities", factory.authorities), 1, "is no readable certificate"),
+        (provisioning("crl", *common, "--authority", "root", "--apply"), 1, "belongs to another key"),
+        (factory.ceremony(), 2, "put the file back as it was reviewed"),
+    ):
+        assert (told.code, said in told.err) == (code, True), told.err
 
 
 def test_a_certificate_of_another_factory_does_not_sign_with_this_ones_key(factory: Factory, tmp_path: Path) -> None:
