@@ -1,12 +1,14 @@
 """What AWS IoT of one region makes of a certificate, and how it is told to let go of it."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from protocol.device_id import DeviceId
 from provisioning.errors import CloudError
+from provisioning.registry.setbacks import Setbacks
 
 if TYPE_CHECKING:
     from mypy_boto3_iot import IoTClient
@@ -53,6 +55,28 @@ def let_go(
     """Revoke a registration and cut its session; what came of it, and whether there was a session to cut."""
     withdrawal = withdraw(client, fingerprint)
     return withdrawal, withdrawal is not Withdrawal.NEVER_REGISTERED and cut_session(data, device)
+
+
+@dataclass(frozen=True)
+class Letting:
+    """What letting go of one registration came to."""
+
+    withdrawal: Withdrawal | None = None
+    session_was_cut: bool = False
+    failure: str = ""
+    """Why it stands still, with the way out."""
+
+
+def try_to_let_go(
+    client: "IoTClient", data: "IoTDataPlaneClient", fingerprint: str, device: DeviceId, *, setbacks: Setbacks
+) -> Letting:
+    """`let_go` where one that fails must not keep those behind it waiting."""
+    try:
+        withdrawal, was_cut = let_go(client, data, fingerprint, device)
+    except (ClientError, BotoCoreError, CloudError) as error:
+        return Letting(failure=setbacks.note(error))
+    setbacks.went_well()
+    return Letting(withdrawal, was_cut)
 
 
 class Deactivation(StrEnum):

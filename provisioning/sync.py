@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from protocol.admission import ManifestEntry
 from protocol.device_id import DeviceId
 from provisioning.cloud import Cloud, asking
@@ -19,7 +17,7 @@ from provisioning.ledger.ledger import Ledger
 from provisioning.ledger.records import Identity
 from provisioning.ledger.uploads import count_pending, pending, remember
 from provisioning.manifest import MAX_ENTRIES, Manifest, Upload
-from provisioning.registration import Withdrawal, let_go
+from provisioning.registration import Letting, Withdrawal, try_to_let_go
 from provisioning.registry.setbacks import Setbacks
 from provisioning.second_identity import others_good
 from provisioning.signed_entry import Voucher
@@ -134,23 +132,18 @@ def _told(
     task: Task, identity: Identity, upload: Upload, iot: "IoTClient", cloud: Cloud, *, setbacks: Setbacks
 ) -> Told:
     """What is left to do once the manifest knows: a revoked identity loses its registration too."""
-    withdrawal, was_cut, failure = None, False, ""
+    letting = Letting()
     if identity.is_revoked:
-        try:
-            data = cloud.iot_data(task.outputs.region)
-            withdrawal, was_cut = let_go(iot, data, identity.fingerprint, identity.device)
-        except (ClientError, BotoCoreError, CloudError) as error:
-            failure = setbacks.note(error)
-        else:
-            setbacks.went_well()
+        data = cloud.iot_data(task.outputs.region)
+        letting = try_to_let_go(iot, data, identity.fingerprint, identity.device, setbacks=setbacks)
     return Told(
         cluster=task.cluster,
         device=identity.device,
         fingerprint=identity.fingerprint,
         upload=upload,
-        withdrawal=withdrawal,
-        session_was_cut=was_cut,
-        failure=failure,
+        withdrawal=letting.withdrawal,
+        session_was_cut=letting.session_was_cut,
+        failure=letting.failure,
     )
 
 

@@ -12,7 +12,8 @@ from protocol.admission import ManifestEntry, Standing
 from provisioning.cloud import Cloud, asking
 from provisioning.ledger.ledger import Ledger
 from provisioning.manifest import MAX_ENTRIES, Manifest
-from provisioning.registration import let_go
+from provisioning.registration import try_to_let_go
+from provisioning.registry.setbacks import Setbacks
 from provisioning.signed_entry import Voucher
 from provisioning.sync import Told
 from stacks.environment import Frozen
@@ -69,7 +70,11 @@ def look(ledger: Ledger | None, signer: str, outputs: Outputs, cloud: Cloud) -> 
 def take_back(
     rows: Iterable[Unreported], name: str, cluster: ClusterOutputs, cloud: Cloud, voucher: Voucher
 ) -> Iterator[Told]:
-    """Revoke those that one cluster lists, manifest and registration. What is yielded is done; a rerun is harmless."""
+    """Revoke those that one cluster lists, manifest and registration; a rerun is harmless.
+
+    One that fails is yielded with its failure, and those behind it go on.
+    """
+    setbacks = Setbacks()
     manifest = Manifest(cloud.dynamodb(cluster.region), cluster.manifest_table)
     iot, data = cloud.iot(cluster.region), cloud.iot_data(cluster.region)
     waiting = (replace(each.entry, standing=Standing.REVOKED) for each in rows if name in each.clusters)
@@ -77,16 +82,17 @@ def take_back(
         with asking(f"cluster {name}, devices {page[0].device} to {page[-1].device}"):
             uploads = manifest.tell([voucher.vouch(entry) for entry in page])
         for entry, upload in zip(page, uploads, strict=True):
-            with asking(f"cluster {name}, device {entry.device}"):
-                withdrawal, was_cut = let_go(iot, data, entry.fingerprint, entry.device)
+            letting = try_to_let_go(iot, data, entry.fingerprint, entry.device, setbacks=setbacks)
             yield Told(
                 cluster=name,
                 device=entry.device,
                 fingerprint=entry.fingerprint,
                 upload=upload,
-                withdrawal=withdrawal,
-                session_was_cut=was_cut,
+                withdrawal=letting.withdrawal,
+                session_was_cut=letting.session_was_cut,
+                failure=letting.failure,
             )
+            setbacks.stop_if_all_fail(f"cluster {name}")
 
 
 def _fingerprints(ledger: Ledger, signer: str) -> set[str]:

@@ -6,23 +6,28 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import provisioning.registry.calls
 from provisioning.cloud import Cloud
 from provisioning.errors import CloudError
+from provisioning.file_signer import FileSigner
 from provisioning.ledger.ledger import Ledger
-from provisioning.ledger.records import Identity
+from provisioning.ledger.records import Identity, Reason
 from provisioning.ledger.uploads import remember
 from provisioning.registry.eager import Registered, Registration, register
 from provisioning.registry.enrol import Enrolment, Place, PolicyBy
 from provisioning.registry.setbacks import MOST_IN_A_ROW, Setbacks
-from provisioning.sync import manifest_name
+from provisioning.signed_entry import Voucher
+from provisioning.sync import Told, manifest_name, plan_sync, sync
 from stacks.outputs import ClusterOutputs
 from tests.provisioning.factory import Factory
 from tests.provisioning.many import issue_many
 
+VOUCHER = Voucher(FileSigner(ec.generate_private_key(ec.SECP256R1())))
 DEVICES = 2 * MOST_IN_A_ROW
 
 
@@ -143,3 +148,40 @@ def test_one_that_goes_well_shows_that_it_is_not_everybody() -> None:
         setbacks.note(NO_NETWORK)
     with pytest.raises(CloudError, match=f"cluster eu1: {MOST_IN_A_ROW} devices in a row failed"):
         setbacks.stop_if_all_fail("cluster eu1")
+
+
+class Cluster:
+    """Takes every entry of a manifest, and will not let go of one certificate."""
+
+    def __init__(self, stuck: str) -> None:
+        self.exceptions: Any = boto3.client("iot", region_name="eu-north-1").exceptions
+        self._stuck = stuck
+
+    def transact_write_items(self, **_: Any) -> dict[str, str]:
+        return {}
+
+    def describe_certificate(self, *, certificateId: str) -> dict[str, Any]:  # noqa: N803  # the library's own name
+        if certificateId == self._stuck:
+            raise BAD_DEVICE
+        raise self.exceptions.ResourceNotFoundException({"Error": {}}, "DescribeCertificate")
+
+    def iot(self, _region: str) -> "Cluster":
+        return self
+
+    dynamodb = iot_data = iot
+
+
+def test_a_registration_that_cannot_be_taken_back_keeps_no_revocation_behind_it_waiting(line: Line) -> None:
+    for identity in line.issued[:3]:
+        line.ledger.revoke(identity.device, Reason.KEY_COMPROMISE, "", at=datetime.now(UTC))
+    device = line.issued[0].device
+
+    def told(stuck: str) -> dict[str, bool]:
+        tasks = plan_sync(line.ledger, {"eu1": line.planned.outputs})
+        cloud = cast("Cloud", Cluster(stuck))
+        results = sync(tasks, line.ledger, cloud, VOUCHER, clock=lambda: datetime.now(UTC))
+        return {each.device: bool(each.failure) for each in results if isinstance(each, Told)}
+
+    remember(line.ledger, line.issued[-1:], manifest_name(line.planned.outputs), at=datetime.now(UTC))
+    assert told(line.issued[0].fingerprint) == {device: True, **{each.device: False for each in line.issued[1:3]}}
+    assert told("nobody") == {device: False}, "the next run takes up the one that was left"
