@@ -13,10 +13,11 @@ from device.buffer.capacity import Capacity
 from device.buffer.mending import Mended, mend
 from device.buffer.row import Priority, Reason
 from device.buffer.store import Store
-from device.buffer.store_file import QUARANTINE_FILE, DamagedError, check_readable, exchange, is_damage
+from device.buffer.store_file import QUARANTINE_FILE, DamagedError, check_readable, exchange, gives_nothing, is_damage
 
 PATIENCE_SECONDS = 300.0
-"""How long a file that cannot be read, or mended, is waited for: half of what memory holds at a row a second."""
+"""How long a file with unreadable parts, or without room to mend it, is waited for: half of what memory holds at a row
+a second."""
 MEND_AGAIN_SECONDS = 30.0
 """Between two tries to mend: each may write as much as the file holds."""
 
@@ -127,6 +128,8 @@ class Access:
         except (sqlite3.Error, OSError):
             self._unreadable_since = self.monotonic() if self._unreadable_since is None else self._unreadable_since
             raise
+        # What is made now may fail as well, and is waited for in its turn.
+        self.known, self._unreadable_since = made.store, None
         told = {"rows": rows, "saved": made.saved.total(), "kept": QUARANTINE_FILE}
         self.emit({"event": "buffer_quarantined", "reason": reason, **told})
         for dropped, why in ((made.missing, Reason.CORRUPT), (made.crowded_out, Reason.FULL)):
@@ -135,7 +138,7 @@ class Access:
                     self.tell_dropped(priority, why, count)
 
     def _mended(self) -> Mended:
-        if not self._has_waited():
+        if not self._has_waited() or gives_nothing(self.folder):
             check_readable(self.folder)
         try:
             return mend(self.folder, self.capacity, self.known)

@@ -105,6 +105,8 @@ class Buffer:
                 self._waiting_bytes -= len(waiting.popleft().payload)
         first = chunk.rows[0].sequence if chunk.is_from_memory else None
         self.access.attempt(lambda store: store.forget(chunk.priority, chunk.epoch, last, first=first))
+        if self.access.store is None and self.access.known and not chunk.is_from_memory:
+            self.access.known.note_delivered(chunk)
 
     @property
     def depth(self) -> int:

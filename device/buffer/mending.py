@@ -30,6 +30,8 @@ from device.buffer.store_file import (
 class Mended:
     """What became of a damaged file's rows."""
 
+    store: Store
+    """The new one as it was made, closed by now."""
     saved: Counter[Priority] = field(default_factory=Counter)
     missing: Counter[Priority] = field(default_factory=Counter)
     """As far as it is known how many there were."""
@@ -45,11 +47,11 @@ def mend(folder: Path, capacity: Capacity, known: Store | None, *, saves_rows: b
     # The last damaged file first: at no time are there three.
     for name in (QUARANTINE_FILE, MENDING_FILE):
         _remove(folder, name)
-    made = Mended()
     with closing(sqlite3.connect(folder / STORE_FILE, isolation_level=None, timeout=0)) as connection:
         wreck = enter(connection)
         segments, dropped = (known.segments, known.dropped) if known else (wreck.segments, wreck.dropped)
         with closing(Store(folder, capacity, MENDING_FILE)) as new:
+            made = Mended(new)
             new.restore(segments, dropped)
             for p in Priority if saves_rows else ():
                 delivered = known.delivered[p] if known else -1

@@ -183,6 +183,13 @@ class Store:
             self._count_kept_on(priority)
             raise
 
+    def note_delivered(self, chunk: Chunk) -> None:
+        """As `forget`, while the file is not open: those rows are passed over once it is."""
+        ahead = next((s.ahead for s in self.segments[chunk.priority] if s.epoch + chunk.priority == chunk.epoch), None)
+        if ahead is not None and (last := chunk.rows[-1].sequence - ahead) > self.delivered[chunk.priority]:
+            self.delivered[chunk.priority] = last
+            self._kept_on[chunk.priority] += len(chunk.rows)
+
     def forget_up_to(self, priority: Priority, last: int, reason: Reason | None, *, after: int = -1) -> int:
         """Delete the rows beyond number `after` and up to `last`; how many. Undelivered, they count under `reason`."""
         total = 0

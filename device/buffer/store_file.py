@@ -14,6 +14,8 @@ QUARANTINE_FILE = "buffer.corrupt"
 MENDING_FILE, MENDED_FILE = "buffer.mending", "buffer.mended"
 """What takes the place of a damaged file, while it is made, and once it is whole."""
 LOG_SUFFIX = "-wal"
+_PLACES = 16
+"""Tried in a file, evenly: a flash may take a second for each that it does not give."""
 _READ_BYTES = 64 * 1024
 """At a time, to see whether the flash gives a file."""
 APPLICATION_ID = 0x464C5442
@@ -72,6 +74,24 @@ def check_readable(folder: Path) -> None:
             # As SQLite reads, at places: what fails for one then fails for the other.
             while read := len(os.pread(file.fileno(), _READ_BYTES, position)):
                 position += read
+
+
+def gives_nothing(folder: Path) -> bool:
+    """Whether no place of the file that is tried can be read: then the flash is away, not worn here and there."""
+    try:
+        with (folder / STORE_FILE).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            return not any(_gives(file.fileno(), size * place // _PLACES) for place in range(_PLACES))
+    except OSError:
+        return True
+
+
+def _gives(descriptor: int, position: int) -> bool:
+    try:
+        os.pread(descriptor, 1, position)
+    except OSError:
+        return False
+    return True
 
 
 def exchange(folder: Path) -> None:

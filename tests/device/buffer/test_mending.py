@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from device.buffer import store as store_module
 from device.buffer import store_file
 from device.buffer.access import PATIENCE_SECONDS
 from device.buffer.buffer import Buffer
-from device.buffer.capacity import PAGE_BYTES
+from device.buffer.capacity import PAGE_BYTES, Capacity
 from device.buffer.row import Chunk, Priority, Reason
-from device.buffer.store_file import LOG_SUFFIX, MENDED_FILE, MENDING_FILE, QUARANTINE_FILE, STORE_FILE
+from device.buffer.store_file import LOG_SUFFIX, MENDED_FILE, MENDING_FILE, QUARANTINE_FILE, STORE_FILE, DamagedError
 from tests.device.buffer.opened import Bench, drain
 
 ROWS = 900
@@ -129,7 +130,7 @@ def test_cut_off_anywhere_mending_loses_nothing_more(
         assert not (tmp_path / left).exists()
 
 
-def unreadable(_folder: Path) -> None:
+def unreadable(*_: object) -> None:
     raise OSError(5, "Input/output error")
 
 
@@ -163,6 +164,72 @@ def test_a_file_that_cannot_be_read_is_waited_for_and_then_given_up_but_for_what
         *[b"meanwhile"] * 3,
         b"at last",
     ]
+
+
+def test_a_flash_that_gives_nothing_at_all_is_waited_for_without_end_and_memory_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
+    before = filled(bench)
+    before.close()
+    spoil(tmp_path, pages(tmp_path) // 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("device.buffer.store_file.os.pread", unreadable)
+        buffer = bench.open()
+        for hour in range(4):
+            assert not buffer.append([b"%d" % hour])
+            bench.seconds += 3600
+        assert [payload for _, _, payload in drain(buffer)] == [b"0", b"1", b"2", b"3"]
+        assert [told["event"] for told in bench.events] == ["buffer_unavailable"]
+    assert buffer.append([b"back"])
+    assert len(numbers(drain(buffer), before.epoch)) > ROWS - 60
+
+
+def test_what_arrived_while_the_file_could_not_be_opened_is_not_given_out_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buffer = filled(Bench(tmp_path, total_bytes=ROOM_BYTES))
+    urgent = buffer.oldest(1)
+    assert urgent
+    buffer.acknowledge(urgent)
+    chunk = buffer.oldest(100)
+    assert chunk
+    buffer.access.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("device.buffer.access.Store", failing(sqlite3.SQLITE_CANTOPEN))
+        buffer.acknowledge(chunk)
+        assert buffer.depth == ROWS - 100
+        assert buffer.oldest(100) is None
+    assert numbers(drain(buffer), buffer.epoch) == list(range(100, ROWS))
+    assert buffer.depth == 0
+
+
+def test_a_new_file_that_fails_as_well_is_waited_for_in_its_turn_and_counts_no_loss_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
+    buffer = filled(bench)
+    buffer.close()
+    spoil(tmp_path, pages(tmp_path) // 2)
+    made, opened = store_module.Store, 0
+
+    def only_the_new_one(folder: Path, capacity: Capacity, name: str = STORE_FILE) -> store_module.Store:
+        nonlocal opened
+        opened += 1
+        if opened <= 4:
+            raise DamagedError("not to be read")
+        return made(folder, capacity, name)
+
+    monkeypatch.setattr("device.buffer.access.Store", only_the_new_one)
+    for _ in range(2):
+        assert not buffer.append([b"meanwhile"])
+    told = bench.told("buffer_quarantined")
+    lost = told[0]["rows"] - told[0]["saved"]
+    assert 0 < lost < 60
+    assert [each["rows"] - each["saved"] for each in told] == [lost, 0]
+    assert buffer.append([b"at last"])
+    assert len(numbers([row for row in drain(buffer) if len(row[2]) > 60], buffer.epoch)) == ROWS - lost
+    assert buffer.dropped == {Reason.CORRUPT: lost}
 
 
 def test_without_room_to_mend_it_is_tried_for_a_while_and_then_a_file_without_the_old_rows_is_begun(
