@@ -77,7 +77,7 @@ def test_the_command_and_the_api_answer_for_one_ledger(served: tuple[Factory, St
     assert refused.kind == "application/problem+json"
     path = factory.home / "other.csr.pem"
     path.write_bytes(csr(p256()))
-    told = factory.issue("device2", "--csr", path)
+    told = factory.issue("device2", "--csr", path, "--out", factory.home / "another")
     assert told.code == 2
     assert refused.json["detail"] in told.err, "the same words in both"
     assert (refused.json["who"], refused.json["device"]) == ("line", "device2")
