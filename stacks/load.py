@@ -14,6 +14,7 @@ from stacks.document import Document, KeyPath, read_document, spell
 from stacks.environment import Environment
 from stacks.errors import Problem, StackError
 from stacks.explain import explain, place, unknown_key
+from stacks.regions import iot_regions
 from stacks.rules.judge import judge
 from stacks.sound_values import sound_values
 
@@ -57,7 +58,8 @@ def load_environment(stack: str, *, today: date | None, directory: Path = STACKS
     """The environment of a stack, or `StackError` with every problem of its file.
 
     `today` decides what has expired, for whoever deploys. Without it nothing has: a pin that ran out must stop the next
-    deployment, and never a manufacturing line. The other files in `directory` are read for their domains only.
+    deployment, and never a manufacturing line; nor is it asked then whether AWS has the regions. The other files in
+    `directory` are read for their domains only.
     """
     if stack not in available_stacks(directory):
         known = ", ".join(available_stacks(directory)) or "none"
@@ -72,7 +74,7 @@ def load_environment(stack: str, *, today: date | None, directory: Path = STACKS
     problems += [source.problem(path, *told) for path, *told in refused]
     known_values = {**valid, "other_domains": _other_domains(stack, directory)}
     if today is not None:
-        known_values["today"] = today
+        known_values |= {"today": today, "iot_regions": iot_regions()}
     problems += [source.problem(breach.path, breach.rule, breach.way_out) for breach in judge(known_values)]
     if problems:
         raise StackError(problems)
@@ -99,7 +101,8 @@ class _Source:
         spelled["home_region"] = _HOME_REGION_KEY
         known = {*spelled.values(), *_DESK_KEYS, *_PROVIDER_KEYS}
         problems = [_unknown(document, (key,), _PULUMI_KEYS) for key in document.values if key not in _PULUMI_KEYS]
-        problems += [_unknown(document, ("config", key), known) for key in config if key not in known]
+        offered = known - _DESK_KEYS
+        problems += [_unknown(document, ("config", key), offered) for key in config if key not in known]
         fields = {name: config[key] for name, key in spelled.items() if key in config}
         return cls(document, fields, spelled, tuple(problems))
 

@@ -10,6 +10,7 @@ import typer
 from fleet.cloud import Cloud
 from fleet.commands.progress import counted
 from fleet.commands.telling import errors_told
+from fleet.errors import RefusedError
 from fleet.routing.pace import Pace
 from fleet.routing.zone import REQUESTS_PER_SECOND
 from fleet.routing.zone_entries import zone_entries
@@ -36,9 +37,12 @@ def export(
     with errors_told():
         check_out("--out", out)
         known = outputs_of(stack, outputs)
+        cloud = Cloud.from_environment()
         seen_from = vantage or known.home_region
+        if vantage is not None and vantage not in cloud.session.get_available_regions("ec2"):
+            raise RefusedError(f"--vantage: AWS has no region {vantage!r}; name one such as {known.home_region}")
         with counted("record sets", None) as advance:
-            made = zone_file(_told(_entries(known), advance), known.domain, seen_from)
+            made = zone_file(_told(_entries(known, cloud), advance), known.domain, seen_from)
         write_durably(out, made.text.encode("ascii"))
         for note in () if as_json else made.notes:
             typer.echo(f"note: {note}", err=True)
@@ -46,9 +50,9 @@ def export(
         tell({**facts, "notes": list(made.notes)} if as_json else facts, as_json=as_json)
 
 
-def _entries(outputs: Outputs) -> Iterator[ZoneEntry]:
+def _entries(outputs: Outputs, cloud: Cloud) -> Iterator[ZoneEntry]:
     pace = Pace(REQUESTS_PER_SECOND, now, time.sleep)
-    return zone_entries(Cloud.from_environment().route53(), outputs.zone_id, pace, sleep=time.sleep)
+    return zone_entries(cloud.route53(), outputs.zone_id, pace, sleep=time.sleep)
 
 
 def _told(entries: Iterator[ZoneEntry], advance: Callable[[int], None]) -> Iterator[ZoneEntry]:

@@ -1,6 +1,7 @@
 """`python -m fleet route show DEVICE`: why a device goes where it goes, and whether the wire agrees."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +12,13 @@ from fleet.commands.resolver_option import AskedResolver, NoResolver, resolver_o
 from fleet.commands.show_telling import explanation_item, tell_explanation, tell_history
 from fleet.commands.telling import errors_told
 from fleet.deployment import places_of
-from fleet.errors import RefusedError
+from fleet.errors import RefusedError, UnfinishedError
 from fleet.routing.answer import Answer, questions
 from fleet.routing.applier import Applier
-from fleet.routing.explain import Cluster, DefaultChoice, Explanation, explain, revision_line
+from fleet.routing.explain import Cluster, DefaultChoice, Explanation, Listing, explain, revision_line
 from fleet.routing.holding import WILDCARD_LABEL, Holding, gather, label_of
 from fleet.routing.inspect import Inspection
+from fleet.routing.manifest_scan import found_devices
 from fleet.routing.places import Places
 from fleet.routing.resolver import Resolver
 from fleet.routing.route import Route
@@ -43,8 +45,10 @@ def show(
     with errors_told():
         known = outputs_of(stack, outputs)
         identifier = _device(device)
-        applier = zone_applier(known, Cloud.from_environment(), clock=now)
-        explanation = _explained(identifier, known, applier, resolver_of(known, resolver, none=no_resolver))
+        cloud = Cloud.from_environment()
+        applier = zone_applier(known, cloud, clock=now)
+        manifests = _listings(identifier, known, cloud)
+        explanation = _explained(identifier, known, applier, resolver_of(known, resolver, none=no_resolver), manifests)
         revisions = applier.table.history(identifier) if history else ()
         lines = [revision_line(each, known.domain) for each in revisions]
         if as_json:
@@ -62,7 +66,25 @@ def _device(text: str) -> DeviceId:
         raise RefusedError(str(error)) from error
 
 
-def _explained(device: DeviceId, outputs: Outputs, applier: Applier, resolver: Resolver | None) -> Explanation:
+def _listings(device: DeviceId, outputs: Outputs, cloud: Cloud) -> dict[str, Listing]:
+    """A region that is down is told as such: that is when somebody asks where a device goes."""
+    told: dict[str, Listing] = {}
+    for name, cluster in sorted(outputs.clusters.items()):
+        found = found_devices(cloud.dynamodb(cluster.region), cluster.manifest_table, [device])
+        try:
+            told[name] = Listing.NO if next(found, None) is None else Listing.YES
+        except UnfinishedError:
+            told[name] = Listing.UNKNOWN
+    return told
+
+
+def _explained(
+    device: DeviceId,
+    outputs: Outputs,
+    applier: Applier,
+    resolver: Resolver | None,
+    manifests: Mapping[str, Listing],
+) -> Explanation:
     places = places_of(outputs)
     holding = _held(device, places, applier, applier.table.read([device]).get(device))
     answers: dict[str, Answer] = {}
@@ -81,6 +103,7 @@ def _explained(device: DeviceId, outputs: Outputs, applier: Applier, resolver: R
         },
         default=_default(outputs),
         answers=answers,
+        manifests=manifests,
     )
 
 

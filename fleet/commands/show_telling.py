@@ -27,6 +27,7 @@ def explanation_item(explanation: Explanation) -> dict[str, Any]:
             for kind, answer in explanation.answers.items()
         },
         "verdict": explanation.verdict,
+        "manifests": {cluster: str(listing) for cluster, listing in explanation.manifests.items()},
         "findings": [{**vars(each), "rule": str(each.rule)} for each in explanation.findings],
     }
 
@@ -65,7 +66,12 @@ def _facts(explanation: Explanation) -> list[tuple[str, str]]:
     for kind, answer in explanation.answers.items():
         chain = " -> ".join((*answer.chain[1:], *answer.addresses))
         told.append((f"resolver says {kind}", chain or str(answer)))
-    return [*told, ("resolver and zone", explanation.verdict)]
+    told.append(("resolver and zone", explanation.verdict))
+    if explanation.is_listed_nowhere:
+        told.append(("NOBODY KNOWS IT", "no cluster's manifest lists it in good standing; check its id, then `sync`"))
+    else:
+        told.append(("manifests", ", ".join(f"{name} {listing}" for name, listing in explanation.manifests.items())))
+    return told
 
 
 def _tree(link: Link, tree: Tree) -> Tree:

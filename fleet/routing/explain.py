@@ -7,6 +7,7 @@ stand beside each other, because the difference is what an operator looks for.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from fleet.routing.answer import Answer, zone_answer
 from fleet.routing.finding import Finding
@@ -46,6 +47,14 @@ class DefaultChoice:
     """What the choice goes by (`any`, a region, a continent's code, `elsewhere`), to the cluster."""
 
 
+class Listing(StrEnum):
+    """What a cluster's manifest says of a device."""
+
+    YES = "lists it"
+    NO = "does not list it"
+    UNKNOWN = "cannot be asked"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Link:
     """One step of the chain: a name, and why it leads on."""
@@ -75,6 +84,13 @@ class Explanation:
     verdict: str
     """Whether that agrees, in words."""
     findings: tuple[Finding, ...]
+    manifests: Mapping[str, Listing]
+    """Whether each cluster's manifest stands by the device: routes are for any id, and a slip in one looks well."""
+
+    @property
+    def is_listed_nowhere(self) -> bool:
+        """Whether every manifest was asked, and none has it."""
+        return set(self.manifests.values()) == {Listing.NO}
 
 
 def explain(
@@ -85,6 +101,7 @@ def explain(
     clusters: Mapping[str, Cluster],
     default: DefaultChoice,
     answers: Mapping[str, Answer],
+    manifests: Mapping[str, Listing],
 ) -> Explanation:
     """Tell about the device of `holding`.
 
@@ -113,6 +130,7 @@ def explain(
         answers=answers,
         verdict=_verdict(holding, wildcard, answers, inspection.now),
         findings=tuple(inspection.findings(holding)),
+        manifests=manifests,
     )
 
 

@@ -19,6 +19,8 @@ from provisioning.station_key import station_signer
 
 commands = typer.Typer(help="Read the ledger, and seal it at the end of a shift.", no_args_is_help=True)
 
+ENDS = "shift"
+"""What a seal is about where nobody says it."""
 _SHOWN = ("device", "step", "model", "authority", "not_after", "fingerprint")
 
 
@@ -61,12 +63,15 @@ def show(stack: Stack, factory: Factory, device: Device, as_json: AsJson = False
 def seal(
     stack: Stack,
     factory: Factory,
-    about: Annotated[str, typer.Option(help="What ends here, for who reads it later.")] = "shift",
+    about: Annotated[str | None, typer.Option(help=f"What ends here, for who reads it later; default: {ENDS}.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign everything in the ledger with this station's key. What is sealed already is not sealed again."""
+    """Sign everything in the ledger with this station's key.
+
+    What is sealed already is not sealed again, unless --about says other words than that seal.
+    """
     with errors_told(), Ledger.open(factory, stack) as ledger:
-        sealed = seal_ledger(ledger, station_signer(factory), about, at=now())
+        sealed = seal_ledger(ledger, station_signer(factory), about or ENDS, at=now(), has_own_words=about is not None)
     counts = sealed.counts
     tell(
         {

@@ -1,6 +1,7 @@
 """`python -m provisioning profiles`: whether every factory file is in order, and what it lets be made."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,8 @@ def check(
     for path in paths:
         try:
             factory, _ = read_factory(path)
+            if file is not None and stack and stack != [factory.environment]:
+                raise _of_another(path, factory.environment, stack)
             refused_keys = read_refused_keys(factory, path)
         except StackError as error:
             problems += error.problems
@@ -52,6 +55,13 @@ def show(stack: Stack, file: Profiles = None, as_json: AsJson = False) -> None:
     with errors_told():
         factory, _ = factory_of(stack, file)
     tell_rows("profiles", list(_profiles(factory)), as_json=as_json)
+
+
+def _of_another(path: Path, environment: str, asked: list[str]) -> StackError:
+    """For one factory file that was named together with other environments."""
+    rule = f"is the factory of {environment}, and --stack says {', '.join(asked)}"
+    way_out = f"give --stack {environment}, or another file"
+    return StackError([Problem(file=path.name, key="environment", rule=rule, way_out=way_out)])
 
 
 def _profiles(factory: FactoryFile) -> list[dict[str, str]]:

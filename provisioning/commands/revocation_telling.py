@@ -26,7 +26,10 @@ class Place:
 def following(header: Header, stack: str, factory: Path) -> dict[str, str]:
     """What is left to do once a plan is carried out, in this order."""
     if header.signer is None:
-        return {"next": f"a new list of each authority: python -m provisioning crl --stack {stack} --authority NAME"}
+        return {
+            "next": f"a new list of each authority: python -m provisioning crl --stack {stack} --authority NAME "
+            f"--factory {factory} --apply"
+        }
     name, issuer = header.signer.name, header.signer.issuer
     who = "the root" if issuer == ROOT else issuer
     return {

@@ -86,12 +86,16 @@ class Seal:
         )
 
 
-def seal(ledger: Ledger, signer: Signer, about: str, *, at: datetime) -> Seal:
-    """Sign the ledger as it stands. What is sealed already and has not grown is not sealed again."""
+def seal(ledger: Ledger, signer: Signer, about: str, *, at: datetime, has_own_words: bool = False) -> Seal:
+    """Sign the ledger as it stands. What is sealed already and has not grown is not sealed again.
+
+    `has_own_words`: unless that seal is about something else, such as a batch, and somebody says what ends now.
+    """
     key = signer.public_key()
     with ledger.adding("the seal") as entries:
         last = last_seal(ledger.connection)
-        if last is not None and last.number == entries.head.number:
+        is_sealed = last is not None and last.number == entries.head.number
+        if last is not None and is_sealed and (last.about == about or not has_own_words):
             return last
         unsigned = Seal(
             number=entries.head.number + 1,

@@ -1,7 +1,7 @@
 """Every rule, asked at once.
 
-A rule's parameters are named after what it reads: fields of `Environment`, `today`, and `other_domains`. So a rule
-cannot read what it does not name, and it is asked even when other values of the file are wrong in themselves.
+A rule's parameters are named after what it reads: fields of `Environment`, `today`, `iot_regions`, `other_domains`. So
+a rule cannot read what it does not name, and it is asked even when other values of the file are wrong in themselves.
 """
 
 import inspect
@@ -14,6 +14,7 @@ from stacks.rules.breach import Breach, Breaches
 RULES: tuple[Callable[..., Breaches], ...] = (
     places.some_cluster,
     places.one_cluster_a_region,
+    places.regions_have_iot,
     places.regions_in_residency,
     places.managed_clusters_only,
     places.cluster_names_are_free,

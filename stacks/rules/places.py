@@ -1,6 +1,7 @@
 """Where an environment lives: its clusters' regions and names, and its domain."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 
 from protocol.hostnames import CLUSTER_ZONE_LABEL, DEFAULT_LABEL, DEVICE_ZONE_LABEL, cluster_hostname
 from stacks.environment import Cluster, ClusterKind, Residency
@@ -31,6 +32,17 @@ def one_cluster_a_region(clusters: Mapping[str, Cluster]) -> Breaches:
         if other != name:
             rule = f"region {cluster.region} is used by cluster {other} already, and one account holds one a region"
             yield Breach(("clusters", name, "region"), rule, "give this cluster another region, or remove it")
+
+
+def regions_have_iot(clusters: Mapping[str, Cluster], iot_regions: Collection[str]) -> Breaches:
+    """A cluster is AWS IoT Core. Otherwise a slip in a region would show when half of the deployment stands."""
+    for name, cluster in clusters.items():
+        if cluster.kind is ClusterKind.MANAGED and cluster.region not in iot_regions:
+            near = difflib.get_close_matches(cluster.region, sorted(iot_regions), n=3)
+            guess = f"did you mean {' or '.join(near)}? " if near else ""
+            way_out = f"{guess}A region newer than requirements.txt is known once botocore is raised there"
+            rule = f"AWS IoT Core is in no region {cluster.region}, as far as botocore knows"
+            yield Breach(("clusters", name, "region"), rule, way_out)
 
 
 def regions_in_residency(clusters: Mapping[str, Cluster]) -> Breaches:

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
+from fleet.commands.show_telling import tell_explanation
 from fleet.routing.answer import Answer
-from fleet.routing.explain import Cluster, DefaultChoice, Explanation, Link, explain, revision_line
+from fleet.routing.explain import Cluster, DefaultChoice, Explanation, Link, Listing, explain, revision_line
 from fleet.routing.inspect import Inspection
 from fleet.routing.record_set import RecordSet
 from fleet.routing.route import Kind, Route, State
@@ -30,6 +31,7 @@ def told(
     its: Route | None = None,
     default: DefaultChoice = SINGLE,
     answers: dict[str, Answer] | None = None,
+    manifests: dict[str, Listing] | None = None,
 ) -> Explanation:
     return explain(
         replace(held(device, *record_sets), route=its),
@@ -38,6 +40,7 @@ def told(
         clusters=CLUSTERS,
         default=default,
         answers=answers or {},
+        manifests=manifests or {"eu1": Listing.YES},
     )
 
 
@@ -63,6 +66,25 @@ def test_where_the_default_depends_on_who_asks_every_cluster_is_named_with_its_p
     choices = explanation.chain.next[0].next[0].next
     assert [link.why[0] for link in choices] == ["for who is nearest to eu-north-1", "for nearest to us-east-1"]
     assert explanation.server_names == (f"eu1.clusters.{DOMAIN}", f"us1.clusters.{DOMAIN}")
+
+
+@pytest.mark.parametrize(
+    ("manifests", "is_listed_nowhere"),
+    [
+        ({"eu1": Listing.NO, "us1": Listing.NO}, True),
+        ({"eu1": Listing.NO, "us1": Listing.YES}, False),
+        ({"eu1": Listing.NO, "us1": Listing.UNKNOWN}, False),
+    ],
+)
+def test_a_device_that_no_manifest_lists_is_said_to_be_unknown(
+    manifests: dict[str, Listing], *, is_listed_nowhere: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explanation = told("d1", manifests=manifests)
+    assert explanation.is_listed_nowhere == is_listed_nowhere
+    tell_explanation(explanation)
+    shown = capsys.readouterr().out
+    assert ("NOBODY KNOWS IT" in shown) == is_listed_nowhere
+    assert ("manifests" in shown and f"us1 {manifests['us1']}" in shown) != is_listed_nowhere
 
 
 def test_a_pin_counts_before_a_route() -> None:

@@ -220,6 +220,8 @@ def later_serial(text: str) -> str:
 def test_an_export_that_cannot_be_written_is_refused_before_the_zone_is_read(desk: Desk, tmp_path: Path) -> None:
     told = desk.run("export", "--out", str(tmp_path), code=2)
     assert f"--out: {tmp_path} is a folder; name a file to write" in told
+    told = desk.run("export", "--out", str(tmp_path / "zone"), "--vantage", "mars-1", code=2)
+    assert "--vantage: AWS has no region 'mars-1'; name one such as " in told
 
 
 def test_two_exports_are_equal_byte_by_byte(desk: Desk, tmp_path: Path) -> None:
@@ -236,6 +238,7 @@ def show(desk: Desk, device: str) -> dict[str, Any]:
 
 def test_a_default_device_follows_the_wildcard_to_its_cluster(desk: Desk) -> None:
     told = show(desk, "never-seen")
+    assert set(told["manifests"].values()) == {"does not list it"}, "a slip in an id must not look well"
     assert told["chain"]["next"][0]["name"] == f"*.gw.{desk.domain}"
     assert told["server_names"] == [desk.cluster("eu1")]
     assert (told["zone"], told["verdict"]) == ("nothing", "they agree")

@@ -328,6 +328,9 @@ def test_the_command_tells_a_sound_ledger_and_ends_with_one_that_is_not(factory:
     sealed = factory.ledger("seal", "--about", "early shift")
     assert (sealed.code, sealed.json["certificates"]) == (0, 2), sealed.err
     assert factory.ledger("seal").json["number"] == sealed.json["number"], "nothing is new, so nothing is sealed again"
+    assert factory.ledger("seal", "--about", "early shift").json["number"] == sealed.json["number"]
+    late = factory.ledger("seal", "--about", "line 3, late shift").json
+    assert (late["number"], late["about"]) == (sealed.json["number"] + 1, "line 3, late shift"), "no word is dropped"
     key = factory.folder / "station.pub.pem"
     command = (
         *("audit", "--stack", "dev", "--factory", factory.folder, "--authorities", factory.authorities),

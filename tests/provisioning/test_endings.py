@@ -79,6 +79,7 @@ def test_a_list_is_planned_looked_at_and_carried_out_once(factory: Factory) -> N
     assert len(standing(factory)) == 5, "a plan changes nothing"
     done = apply(factory)
     assert (done.code, done.json["ended"]) == (0, 2), done.err
+    assert f"crl --stack dev --authority NAME --factory {factory.folder}" in done.json["next"], "as it is typed"
     assert standing(factory) == {"device0000", "device0002", "device0004"}
     again = apply(factory)
     assert (again.code, again.json["ended before"]) == (0, 2)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.factory_file import FactoryFile
-from provisioning.read_factory import FACTORIES, available_factories, parse_factory, read_factory
+from provisioning.read_factory import FACTORIES, available_factories, factory_path, parse_factory, read_factory
 from stacks.document import parse_document
 from stacks.environment import GATEWAY_AUTHORITY
 from stacks.errors import StackError
@@ -247,6 +247,10 @@ def test_profiles_check_tells_each_file_and_fails_where_one_is_wrong(tmp_path: P
     assert "dev.yaml:4: authorities.line-a.lifetime_years: an authority of 20 years outlives its root" in bad.err
     keys = [each["key"] for each in provisioning("profiles", "check", "--profiles", wrong, "--json").json["problems"]]
     assert keys == ["authorities.line-a.lifetime_years", "authorities.line-b.lifetime_years"]
+    committed = factory_path("dev")
+    other = provisioning("profiles", "check", "--stack", "production", "--profiles", committed)
+    assert other.code == 2
+    assert "dev.yaml: environment: is the factory of dev, and --stack says production; give --stack dev" in other.err
     wrong.write_text("")
     empty = provisioning("profiles", "check", "--profiles", wrong)
     assert empty.code == 2

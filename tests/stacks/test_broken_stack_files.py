@@ -50,6 +50,22 @@ MISTAKES = [
         "did you mean `flotilla:owner`?",
     ),
     Mistake(
+        "a key like the desk's own, which no stack file needs",
+        "flotilla:owner:",
+        "flotilla:authorities_directry:",
+        "flotilla:authorities_directry",
+        "nothing reads this key",
+        "the keys here are aws:region, flotilla:alarms, flotilla:authorities, flotilla:clusters",
+    ),
+    Mistake(
+        "a region that AWS does not have",
+        "region: us-east-1",
+        "region: us-east-9",
+        "flotilla:clusters.us1.region",
+        "AWS IoT Core is in no region us-east-9",
+        "did you mean us-east-",
+    ),
+    Mistake(
         "a key without our prefix",
         "  flotilla:models:",
         "  models:",

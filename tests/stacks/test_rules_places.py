@@ -3,6 +3,7 @@
 import pytest
 
 from stacks.environment import Cluster
+from stacks.regions import iot_regions
 from stacks.rules import places
 from tests.stacks.values import cluster, clusters
 
@@ -20,6 +21,13 @@ def test_a_region_that_two_clusters_use_is_refused() -> None:
 
 def test_two_regions_of_one_residency_are_accepted() -> None:
     assert not list(places.one_cluster_a_region({"eu1": cluster(), "eu2": cluster("eu-north-1")}))
+
+
+def test_a_region_without_iot_core_is_refused_with_those_that_are_spelt_nearly_so() -> None:
+    (breach,) = places.regions_have_iot({"eu1": cluster(), "us1": cluster("us-east-9", "US")}, iot_regions())
+    assert breach.path == ("clusters", "us1", "region")
+    assert breach.rule.startswith("AWS IoT Core is in no region us-east-9")
+    assert "us-east-1" in breach.way_out
 
 
 @pytest.mark.parametrize(
