@@ -36,7 +36,10 @@ def fold(table: pa.Table) -> Folded:
     if table.num_rows == 0:
         return Folded(table, 0, 0)
     order = [(name, "ascending") for name in (*KEY, "received", *SAYS)]
-    ordered = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
+    places = pc.sort_indices(table, sort_keys=order)
+    # Column by column, and then without the table: a day is large, and lies here twice at most.
+    ordered = pa.table([table.column(name).take(places).combine_chunks() for name in table.schema.names], table.schema)
+    del table, places
     is_copy = _same_as_before(ordered, KEY)
     is_false = pc.and_(is_copy, pc.invert(_same_as_first(ordered, is_copy)))
     kept = ordered.filter(pc.invert(is_copy))

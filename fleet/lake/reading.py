@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,13 +26,32 @@ def lake_keys(s3: "S3Client", bucket: str, *, prefix: str = PREFIX) -> Iterator[
         yield from (entry["Key"] for entry in page.get("Contents", []) if partition_of(entry["Key"]))
 
 
-def read_files(s3: "S3Client", bucket: str, keys: Iterable[str]) -> pa.Table:
-    """Everything in these files, as it lies there: copies are not folded yet. Columns `day` and `model` say where."""
+class TooManyReadingsError(Exception):
+    """The files hold more than were asked for; no more than that was unpacked."""
+
+
+def read_files(s3: "S3Client", bucket: str, keys: Iterable[str], *, most: int | None = None) -> pa.Table:
+    """Everything in these files, as it lies there: copies are not folded yet. Columns `day` and `model` say where.
+
+    `TooManyReadingsError` for more than `most` readings: what a file holds stands in its footer, and a few bytes of a
+    file can be many in memory.
+    """
+    counted, counting = 0, Lock()
+
+    def count(readings: int) -> None:
+        nonlocal counted
+        with counting:
+            counted += readings
+            if most is not None and counted > most:
+                raise TooManyReadingsError
 
     def read(key: str) -> pa.Table:
+        count(0)
         content = pa.BufferReader(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         # Not `read_table`, whose preparations for many files cost as much as a small one.
-        return place(pq.ParquetFile(content).read(use_threads=False), key)
+        file = pq.ParquetFile(content)
+        count(file.metadata.num_rows)
+        return place(file.read(use_threads=False), key)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return pa.concat_tables([PLACED.empty_table(), *pool.map(read, keys)])

@@ -5,13 +5,14 @@ from datetime import date
 from io import BytesIO
 from typing import Any, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
 from fleet.errors import RefusedError, UnfinishedError
 from fleet.lake import compaction
-from fleet.lake.compaction import Compacted, compact
+from fleet.lake.compaction import PEAK_BYTES_A_READING, Compacted, compact
 from fleet.lake.fold import fold
 from fleet.lake.reading import lake_keys, read_files
 from tests.fleet.lake_table import line, table
@@ -158,9 +159,30 @@ def test_a_day_without_files_is_nothing_to_do() -> None:
     assert Bucket().compact().files_after == 0
 
 
-def test_a_day_too_large_for_memory_is_refused_before_anything_is_read(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("most", "is_refused"), [(57, True), (58, False)])
+def test_a_day_of_too_many_readings_for_memory_is_refused_before_anything_is_changed(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, most: int, is_refused: bool
 ) -> None:
-    monkeypatch.setattr(compaction, "MOST_BYTES", 100)
-    with pytest.raises(RefusedError, match="more than the 100 this command takes into memory"):
+    """Readings, and not bytes: of those a file may hold a hundredth of what it becomes."""
+    monkeypatch.setattr(compaction, "MOST_READINGS", most)
+    before = dict(bucket.objects)
+    if is_refused:
+        with pytest.raises(RefusedError, match=r"more than the 57 readings .* into memory, in 4 files"):
+            bucket.compact()
+    else:
         bucket.compact()
+    assert (bucket.objects == before) is is_refused
+
+
+def test_a_reading_takes_no_more_memory_than_is_counted_on() -> None:
+    bucket, readings = Bucket(), 20_000
+    for start in range(0, readings, 1_000):
+        lines = [line(number, device="station-0123456789") for number in range(start, start + 1_000)]
+        bucket.put(f"{PREFIX}/model=fl100/{start}.parquet", *lines)
+    former, counted = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(counted)
+    try:
+        assert bucket.compact().readings == readings
+    finally:
+        pa.set_memory_pool(former)
+    assert readings * 200 < counted.max_memory() < readings * PEAK_BYTES_A_READING
