@@ -1,7 +1,6 @@
 """A batch as it was delivered: what the topic rule says of it, and the batch itself, checked against each other."""
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Mapping
@@ -36,7 +35,7 @@ def read_delivery(event: Mapping[str, Any]) -> Delivery:
         topic_device, received = event["device"], event["received"]
     except KeyError as error:
         raise BatchRefusedError(f"the event has no {error}; does the rule select payload, device, received?") from error
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, and one of its own for what is not ASCII
         raise BatchRefusedError(f"the payload is not base64: {error}") from error
     if isinstance(received, bool) or not isinstance(received, int) or not 0 <= received <= LATEST_RECEIPT:
         raise BatchRefusedError("the time of receipt is not milliseconds since 1970")
@@ -57,7 +56,7 @@ def read_record(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The rule's event in a record of the stream; else `BatchRefusedError`."""
     try:
         event = json.loads(base64.b64decode(record["kinesis"]["data"], validate=True))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise BatchRefusedError(f"the record is not what the rule puts into the stream: {error}") from error
     if not isinstance(event, dict):
         raise BatchRefusedError("the record is not what the rule puts into the stream: no object")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 MOST_READINGS = 10_000_000
 """What a run takes into memory, copies included: 3.3 GB of them."""
 PEAK_BYTES_A_READING = 330
-"""The most that any moment takes (measured: 307; 145 bytes, and once more while they are put in order). Files say nothing about it: a
-reading takes 1.7 bytes in a file of many batches, and 16 in one of its own."""
+"""The most that any moment takes: 145 bytes, and once more while they are put in order (measured: 307). Files say
+nothing about it: a reading takes 1.7 bytes in a file of many batches, and 16 in one of its own."""
 DELETED_AT_ONCE = 1000  # S3, DeleteObjects
 EXISTS = 412  # S3's answer to If-None-Match where the object is there
 

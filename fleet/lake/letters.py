@@ -53,7 +53,7 @@ def read_letter(body: str, *, sent_milliseconds: int) -> Letter:
             return _undelivered(said, sent_milliseconds)
         event = said["event"]
         return Letter(kind="refused", reason=str(said["reason"]), event=_as_taken(event))
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         return Letter(kind="unknown", reason=f"no dead letter of ingestion: {type(error).__name__}: {error}")
 
 

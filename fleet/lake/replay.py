@@ -7,7 +7,7 @@ come back by themselves.
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 HIDDEN_SECONDS = 900
-"""How long a letter is out of sight while it is looked at or sent; enough for some ten thousand of them."""
+"""How long a letter is out of sight while it is looked at or sent. In a queue that takes longer the first ones come
+again meanwhile; they are hidden anew, and passed over."""
 AT_ONCE = 10  # SQS, ReceiveMessage
 WAIT_SECONDS = 1
 """A long poll asks every server of the queue, so that an empty answer means an empty queue (SQS, "Long polling")."""
@@ -43,7 +44,12 @@ class Replayed:
 @dataclass(frozen=True, kw_only=True)
 class _Message:
     letter: Letter
-    handle: str
+    name: str
+    """The queue's, the same whenever it hands the letter out."""
+
+
+class _Held(dict[str, str]):
+    """Letters that this run has, and has not removed: by name, the handle that the queue gave last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,31 +64,31 @@ class Replay:
 
     def look(self) -> Iterator[Replayed]:
         """What every letter says, and what sending it again would do. Changes nothing."""
-        seen: list[str] = []
+        held = _Held()
         try:
-            for message in self._receive():
-                seen.append(message.handle)
+            for message in self._receive(held):
                 yield _foreseen(message.letter)
         finally:
-            self._show_again(seen)
+            self._show_again(held)
 
     def send(self) -> Iterator[Replayed]:
         """Every letter sent again; the ones whose batches were stored are removed."""
-        left: list[str] = []
+        # Until it is stored, it is held: whatever is raised meanwhile, the letter comes back into sight.
+        held = _Held()
         try:
-            for message in self._receive():
-                # Until it is stored, it is left: whatever is raised meanwhile, the letter comes back into sight.
-                left.append(message.handle)
+            for message in self._receive(held):
                 done = self._again(message.letter)
                 if done.outcome == "stored":
-                    self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message.handle)
-                    left.pop()
+                    self.sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=held[message.name])
+                    del held[message.name]
                 yield done
         finally:
-            self._show_again(left)
+            self._show_again(held)
 
-    def _receive(self) -> Iterator[_Message]:
-        while True:
+    def _receive(self, held: _Held) -> Iterator[_Message]:
+        """Every letter once, until the queue has none, or all that are held came again and no other."""
+        came_again = 0
+        while came_again <= len(held):
             answer = self.sqs.receive_message(
                 QueueUrl=self.queue_url,
                 MaxNumberOfMessages=AT_ONCE,
@@ -93,12 +99,16 @@ class Replay:
             messages = answer.get("Messages", [])
             if not messages:
                 return
-            for message in messages:
+            fresh = [message for message in messages if message["MessageId"] not in held]
+            came_again = 0 if fresh else came_again + len(messages)
+            held.update({message["MessageId"]: message["ReceiptHandle"] for message in messages})
+            for message in fresh:
                 sent = int(message["Attributes"]["SentTimestamp"])
                 letter = read_letter(message["Body"], sent_milliseconds=sent)
-                yield _Message(letter=letter, handle=message["ReceiptHandle"])
+                yield _Message(letter=letter, name=message["MessageId"])
 
-    def _show_again(self, handles: Sequence[str]) -> None:
+    def _show_again(self, held: _Held) -> None:
+        handles = list(held.values())
         for start in range(0, len(handles), AT_ONCE):
             self.sqs.change_message_visibility_batch(
                 QueueUrl=self.queue_url,

@@ -28,6 +28,9 @@ class LakePost:
     calls: int = 0
     dies_at: int | None = None
     fails: bool = False
+    shows_again_after: int | None = None
+    """After so many answers the time is over for which the letters in them were hidden."""
+    answers: int = 0
 
     def put(self, letter: object) -> None:
         self.letters[f"handle-{len(self.letters)}"] = letter if isinstance(letter, str) else json.dumps(letter)
@@ -44,10 +47,15 @@ class LakePost:
         self._call()
         visible = [handle for handle in self.letters if handle not in self.hidden][: request["MaxNumberOfMessages"]]
         self.hidden.update(visible)
+        self.answers += 1
+        if self.answers == self.shows_again_after:
+            self.wait()
         attributes = {"SentTimestamp": str(SENT)}
         return {
             "Messages": [
-                {"Body": self.letters[handle], "ReceiptHandle": handle, "Attributes": attributes} for handle in visible
+                {"MessageId": f"name-of-{handle}", "Body": self.letters[handle], "ReceiptHandle": handle}
+                | {"Attributes": attributes}
+                for handle in visible
             ]
         }
 

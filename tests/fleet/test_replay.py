@@ -1,6 +1,7 @@
 """Dead letters come back into the lake: each once, none lost, whatever is killed meanwhile."""
 
 import json
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -152,3 +153,16 @@ def test_what_is_no_letter_of_ours_is_left_alone(body: str) -> None:
     post.put(body)
     (found,) = post.replay().send()
     assert (found.kind, found.outcome) == ("unknown", "left")
+
+
+@pytest.mark.parametrize("sends", [True, False])
+def test_a_queue_that_takes_longer_than_its_letters_are_hidden_is_gone_through_once(sends: bool) -> None:
+    """The first letters come into sight again before the last are reached."""
+    post = LakePost(shows_again_after=3)
+    for number in range(55):
+        post.put(refused(NONSENSE if number % 2 else good(100 + 2 * number)))
+    replay = post.replay()
+    found = list(islice(replay.send() if sends else replay.look(), 500))
+    assert len(found) == 55, "each counted once, and an end"
+    assert sum(one.outcome == "left" for one in found) == 27
+    assert not post.hidden

@@ -200,6 +200,8 @@ BAD = [
     (event(b"nonsense"), "not CBOR"),
     (event(encode_batch(batch()), device="device2"), "a batch of device1 on the topic of device2"),
     ({**event(b""), "payload": "%%%"}, "not base64"),
+    ({**event(b""), "payload": "\N{LATIN SMALL LETTER E WITH ACUTE}"}, "not base64"),
+    ({**event(encode_batch(batch())), "device": ["device1"]}, "on the topic of ['device1']"),
     ({"device": "device1"}, "has no 'payload'"),
     ({key: value for key, value in event(b"").items() if key != "received"}, "has no 'received'"),
     ({**event(b""), "received": True}, "milliseconds since 1970"),
@@ -223,15 +225,15 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_whole_and_with_its_reason(
 def test_a_bad_record_of_a_stream_stops_no_good_one() -> None:
     cloud = LakeCloud()
     said = ingest(
-        records(event(encode_batch(batch())), b"no json", event(b"nonsense"), b"[]"),
+        records(event(encode_batch(batch())), b"no json", event(b"nonsense"), b"[]", b"[" * 100_000),
         cloud=cloud.cloud(),
         settings=SETTINGS,
     )
     assert cloud.lake().num_rows == 4
     reasons = [json.loads(letter)["reason"] for letter in cloud.letters]
-    assert len(reasons) == 3
+    assert len(reasons) == 4
     assert reasons == said["reasons"]
-    assert cloud.counted == {"BatchesStored": 1, "BatchesRejected": 3}
+    assert cloud.counted == {"BatchesStored": 1, "BatchesRejected": 4}
 
 
 def test_a_replayed_batch_that_is_refused_again_makes_no_second_letter() -> None:
