@@ -48,8 +48,13 @@ class KeepAlive:
     """The longest silence after which the broker still believes in a client."""
 
     def __post_init__(self) -> None:
-        self._check_broker()
         longest, whose = self._nearest_timeout()
+        if longest <= SHORTEST_KEEP_ALIVE:
+            raise KeepAliveError(
+                f"{whose} forgets a silent connection after {_s(longest)}, and AWS IoT Core takes no keep-alive below "
+                f"{_s(SHORTEST_KEEP_ALIVE)}; lengthen that timeout, or take another network"
+            )
+        self._check_broker()
         shortest = self.operator.shortest_interval
         if shortest >= longest:
             raise KeepAliveError(
@@ -100,11 +105,12 @@ FITTING_SHARE = 0.8
 def fitting_keep_alive(operator: Operator) -> KeepAlive:
     """The interval for a device in this operator's network; `KeepAliveError` when there is none.
 
-    The usual one where it fits; else shorter than the nearest timeout by a fifth, or as long as the operator demands.
+    The usual one where it fits; else shorter than the nearest timeout by a fifth, or as long as operator and broker
+    demand.
     """
     nearest = min(operator.idle_timeout, LOAD_BALANCER_IDLE, NAT_GATEWAY_IDLE)
     longest = timedelta(seconds=int(nearest.total_seconds() * FITTING_SHARE))
-    return KeepAlive(operator, max(min(KEEP_ALIVE, longest), operator.shortest_interval))
+    return KeepAlive(operator, max(min(KEEP_ALIVE, longest), operator.shortest_interval, SHORTEST_KEEP_ALIVE))
 
 
 def _s(time: timedelta) -> str:

@@ -412,8 +412,8 @@ MISTAKES = [
         "{ clusters: { eu1: { devices: 100000 }",
         "{ operators: { Deaf: { idle_timeout_seconds: 20 } }, clusters: { eu1: { devices: 100000 }",
         "flotilla:fleet.operators.Deaf",
-        "a keep-alive of 16 s is none for AWS IoT Core",
-        "choose from 30 s to 1200 s",
+        "operator Deaf forgets a silent connection after 20 s, and AWS IoT Core takes no keep-alive below 30 s",
+        "lengthen that timeout, or take another network",
     ),
     Mistake(
         "a fleet that would take too long to come back",
