@@ -37,6 +37,9 @@ QUIET_SECONDS = 600
 POLICIES = tuple(policies(1, 1))
 COLUMNS = ("policy", "peak connects/s", "quota", "99 % back", "all back", "x ideal", "tries a device", "rows lost")
 """Of the comparison: what fits beside each other in 100 characters; `--json` has the rest."""
+NARROW_COLUMNS = ("policy", "peak connects/s", "quota", "all back", "x ideal")
+"""What fits in the 80 of a small terminal without a number split over two lines."""
+WIDE = 100
 
 
 class BrokerName(StrEnum):
@@ -91,7 +94,7 @@ def simulate(
             draw(lost, [runs[key] for key in pictured], quiet, synchronized(devices, QUIET_SECONDS), svg)
     if compare:
         shown = rows if as_json else [_spoken(row) for row in rows]
-        tell_rows("policies", shown, as_json=as_json, columns=COLUMNS)
+        tell_rows("policies", shown, as_json=as_json, columns=_columns())
     else:
         tell(rows[0] if as_json else _spoken(rows[0]), as_json=as_json)
 
@@ -148,6 +151,11 @@ def _spoken(row: dict[str, Any]) -> dict[str, str]:
         "rows lost": f"{row['rows_lost']:,}",
         "fullest buffer": f"{row['fullest_buffer']:.0%}",
     }
+
+
+def _columns() -> tuple[str, ...]:
+    console = Console()
+    return NARROW_COLUMNS if console.is_terminal and console.width < WIDE else COLUMNS
 
 
 def _span(seconds: float | None) -> str:

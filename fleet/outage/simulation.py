@@ -16,11 +16,13 @@ from numpy.random import Generator
 from fleet.outage.broker import ANSWER_SECONDS, Broker
 from fleet.outage.course import Course
 from fleet.outage.policy import Counts, Floats, Indexes, Policy, Tries
+from protocol.traffic import reconnect_window
 
 BLOCK_SECONDS = 8
 """Who may dial in the next seconds is picked out of the fleet once in so many: an array of 1,000,000 is long."""
-WATCHED_IDEALS = 2
-"""How many times the ideal recovery is waited for everyone before the rest counts as not back."""
+WATCHED_WINDOWS = 2
+"""How many of the contract's windows are waited for everyone before the rest counts as not back: one for everybody's
+turn, and one for those whom a second above the quota put off. The smaller the quota, the longer a window is."""
 WATCHED_SECONDS = 1800
 """And at least half an hour."""
 
@@ -44,7 +46,8 @@ class Outage:
     @property
     def watched_until(self) -> int:
         """The second at which the simulation ends even if devices are still away."""
-        return self.seconds + int(max(WATCHED_SECONDS, WATCHED_IDEALS * self.ideal_seconds))
+        window = reconnect_window(self.devices, self.connects_per_second).total_seconds()
+        return self.seconds + int(max(WATCHED_SECONDS, WATCHED_WINDOWS * window))
 
 
 def simulate(outage: Outage, policy: Policy, broker: Broker, random: Generator) -> Course:

@@ -75,6 +75,21 @@ def test_one_table_compares_every_policy_and_says_who_keeps_the_quota() -> None:
     assert "contract" in spoken.stdout
 
 
+@pytest.mark.parametrize("terminal", [{}, {"FORCE_COLOR": "1"}])
+def test_no_name_and_no_number_of_the_comparison_is_split_over_two_lines(terminal: dict[str, str]) -> None:
+    """In a log, and in a terminal of 80 characters."""
+    result = CliRunner().invoke(app, [*SMALL, "--compare"], env={"COLUMNS": "80", **terminal})
+    for whole in ("wide-then-backoff", "publish-schedule", "decorrelated", "connects/s", "5,000", "only 3,000"):
+        assert whole in result.stdout
+
+
+def test_a_small_quota_is_watched_for_as_long_as_its_window_takes() -> None:
+    """At 20 connects/s the window is more than twice the ideal: what is wide must not count as lost."""
+    told = run(Outage(devices=10_000, connects_per_second=20, seconds=0), "contract", "refuses").course
+    assert told.recovery == pytest.approx(2.36, abs=0.01)
+    assert told.peak <= 20
+
+
 def test_one_policy_is_told_with_what_became_of_its_readings() -> None:
     result = CliRunner().invoke(app, [*SMALL, "--policy", "decorrelated", "--broker", "queues", "--json"])
     told = json.loads(result.stdout)
