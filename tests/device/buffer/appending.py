@@ -5,7 +5,8 @@
 `durable FIRST COUNT` follows an append that returned True, `waiting FIRST COUNT` one that did not, `delivered UP_TO`
 stands before an acknowledgement, and events of the buffer are JSON. A row's payload is made of its sequence number.
 `lagging` hardly ever acknowledges, so that the ring fills; `uncached` too, and reads from the flash what it gives out.
-`unsynchronized` and `hasty` are broken on purpose: they must be caught.
+`scribbling` damages its own file half way, where no row lies. `unsynchronized` and `hasty` are broken on purpose: they
+must be caught.
 """
 
 import json
@@ -18,6 +19,7 @@ from time import monotonic
 
 from device.buffer.buffer import Buffer
 from device.buffer.capacity import Capacity
+from device.buffer.store_file import STORE_FILE
 
 
 def payload(sequence: int) -> bytes:
@@ -26,6 +28,14 @@ def payload(sequence: int) -> bytes:
 
 def say(line: str) -> None:
     os.write(1, line.encode() + b"\n")
+
+
+def scribble(buffer: Buffer, folder: Path) -> None:
+    """A wrong count of free pages in SQLite's header: what `quick_check` calls damage."""
+    buffer.close()
+    with (folder / STORE_FILE).open("r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), b"\0\0\0\7", 36)
+        os.fsync(file.fileno())
 
 
 def main(folder: Path, total_bytes: int, steps: int, variant: str) -> None:
@@ -44,7 +54,9 @@ def main(folder: Path, total_bytes: int, steps: int, variant: str) -> None:
         buffer.access.store.connection.execute("PRAGMA cache_size = 10")
     sequence = 0
     say(f"epoch {buffer.epoch}")
-    for _ in range(steps):
+    for step in range(steps):
+        if variant == "scribbling" and step == steps // 2:
+            scribble(buffer, folder)
         count = random.randint(1, 60)
         if variant == "hasty":
             say(f"durable {sequence} {count}")
