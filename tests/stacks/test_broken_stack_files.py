@@ -483,10 +483,11 @@ MISTAKES = [
     Mistake(
         "rows that outlast the buffer",
         'support_until: "2041-06-30"',
-        'support_until: "2041-06-30"\n      batch_window: { stalest_seconds: 70861 }',
+        'support_until: "2041-06-30"\n      batch_window: { stalest_seconds: 39794 }',
         "flotilla:models.fl100.batch_window.stalest_seconds",
-        "rows that wait 19.7 hours for their batch, and 1.5 more for a lost connection, outlast a buffer of 21.2 hours",
-        "write at most 70860",
+        "rows that wait 11.1 hours for their batch, and 1.5 more for a lost connection, outlast the 12.6 hours for "
+        "which a buffer keeps every row",
+        "write at most 39793",
     ),
     Mistake(
         "a model out of support",
