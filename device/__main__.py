@@ -118,11 +118,22 @@ def run(  # noqa: PLR0917 - typer gives every option by name
             raise _refuse(str(error)) from None
         except OSError as error:
             raise _refuse(_no_folder(error)) from None
-        summary = _run(_put_together(bundle, settings, resolver, buffer_bytes, telling), telling)
+        agent = _put_together(bundle, settings, resolver, buffer_bytes, telling)
+        _note_operator(operator, agent)
+        summary = _run(agent, telling)
     telling(summary)
     if summary["wants_restart"]:
         # As a boot loader would: the same command anew, with nothing of this start left.
         os.execv(sys.executable, [sys.executable, "-m", "device", *sys.argv[1:]])  # noqa: S606 - its own command
+
+
+def _note_operator(operator: str, agent: Agent) -> None:
+    """A slip in a name costs nothing but the interval that was meant, and would never show."""
+    known = agent.bundle.keep_alive_seconds_by_operator
+    if operator and known and operator not in known:
+        names, usual = ", ".join(sorted(known)), agent.bundle.keep_alive_seconds
+        told = f"--operator {operator}: is none of the bundle's ({names}); the device pings every {usual} s"
+        _err.print(told, markup=False, soft_wrap=True)
 
 
 def _no_folder(error: OSError) -> str:

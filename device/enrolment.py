@@ -21,21 +21,37 @@ _OWNER_ONLY = 0o600
 
 
 class EnrolmentError(Exception):
-    """The folder holds something that is not this device's key; says what, and the way out."""
+    """The folder holds something that is not this device's; says what, and the way out."""
 
 
 def make_request(device: DeviceId, folder: Path) -> Path:
     """The path of a certificate request for `device` in `folder`; the key beside it is made once and then kept.
 
     A second call with the same folder makes a request for the same key, so that a power cut in between costs nothing.
+    One for another device would make two devices of one key, and is refused.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / REQUEST_FILE
+    _check_owner(path, device)
     key = _read_or_make_key(folder / KEY_FILE)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    path = folder / REQUEST_FILE
     _write(path, request.public_bytes(serialization.Encoding.PEM), mode=0o644)
     return path
+
+
+def _check_owner(path: Path, device: DeviceId) -> None:
+    """A request that cannot be read says nothing of whose the folder is, and is made anew."""
+    try:
+        subject = x509.load_pem_x509_csr(path.read_bytes()).subject
+    except (FileNotFoundError, ValueError):
+        return
+    named = [str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if named and named != [device]:
+        raise EnrolmentError(
+            f"{path}: is the request of device {named[0]}, and one key is one device; give device {device} a folder of "
+            f"its own, or move that request away"
+        )
 
 
 def _read_or_make_key(path: Path) -> ec.EllipticCurvePrivateKey:

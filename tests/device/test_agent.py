@@ -326,10 +326,15 @@ def test_the_command_line_tells_events_as_json(broker: Broker) -> None:
         options = ["--dns", f"{resolver.host}:{resolver.port}", "--proxy", f"{proxy.host}:{proxy.port}"]
         folder = broker.bundle("device6")
         command = ["run", "--bundle", str(folder), *options, "--batches", "1", "--rows", "2", "--sample-every", "0.01"]
-        in_words = CliRunner().invoke(app, command)
+        document = json.loads((folder / BUNDLE_FILE).read_text())
+        document["keep_alive_seconds_by_operator"] = {"Nordtel": 192}
+        (folder / BUNDLE_FILE).write_text(json.dumps(document))
+        in_words = CliRunner().invoke(app, [*command, "--operator", "Nordtell"])
         as_json = CliRunner().invoke(app, [*command, "--json"])
     assert in_words.exit_code == as_json.exit_code == 0
     assert f"device6.gw.{DOMAIN} -> {SERVER}" in in_words.stdout
+    assert "--operator Nordtell: is none of the bundle's (Nordtel)" in in_words.stderr, "a slip is said, and no error"
+    assert "--operator" not in as_json.stderr
     events = [json.loads(line) for line in as_json.stdout.splitlines()]
     assert spoken(events) == ["resolved", "trusted", "connected", "acknowledged", "summary"]
 
