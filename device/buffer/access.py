@@ -79,8 +79,10 @@ class Access:
 
     def owes(self, priority: Priority) -> bool:
         """Whether rows are known to be stored and are worth waiting for; to be asked when they could not be read."""
-        self._unreadable_since = self.monotonic() if self._unreadable_since is None else self._unreadable_since
-        return self.known is not None and self.known.undelivered(priority) > 0 and not self._has_waited()
+        if self.known is None or not self.known.undelivered(priority):
+            return False
+        self._note_unreadable()
+        return not self._has_waited()
 
     def tell_read(self) -> None:
         """Rows could be read, or there were none."""
@@ -126,7 +128,7 @@ class Access:
         try:
             made = self._mended()
         except (sqlite3.Error, OSError):
-            self._unreadable_since = self.monotonic() if self._unreadable_since is None else self._unreadable_since
+            self._note_unreadable()
             raise
         # What is made now may fail as well, and is waited for in its turn.
         self.known, self._unreadable_since = made.store, None
@@ -151,6 +153,10 @@ class Access:
     def tell_dropped(self, priority: Priority, reason: Reason, rows: int) -> None:
         """Rows were given up."""
         self.emit({"event": "buffer_dropped", "priority": priority.name.lower(), "reason": reason.value, "rows": rows})
+
+    def _note_unreadable(self) -> None:
+        if self._unreadable_since is None:
+            self._unreadable_since = self.monotonic()
 
     def _has_waited(self) -> bool:
         since = self._unreadable_since

@@ -56,15 +56,17 @@ def mend(folder: Path, capacity: Capacity, known: Store | None, *, saves_rows: b
             for p in Priority if saves_rows else ():
                 delivered = known.delivered[p] if known else -1
                 rows = [row for row in wreck.rows(p, segments[p]) if row[0] > delivered]
+                made.missing[p] = max(0, known.undelivered(p) - len(rows)) if known else wreck.missing[p]
                 for group in transactions(rows, itemgetter(3)):
-                    made.saved[p] += len(group)
                     try:
                         made.crowded_out.update(new.put(p, group))
                     except NoRoomError:
                         made.crowded_out[p] += len(group)
-            for p in Priority:
-                made.missing[p] += max(0, known.undelivered(p) - made.saved[p]) if known else wreck.missing[p]
-            new.restore(segments, new.dropped + Counter({Reason.CORRUPT: made.missing.total()}))
+            if known and not saves_rows:
+                made.missing.update({p: known.undelivered(p) for p in Priority})
+            made.saved.update(new.counts)
+            lost = {Reason.CORRUPT: made.missing.total(), Reason.FULL: made.crowded_out.total()}
+            new.restore(segments, dropped + Counter(lost))
     if (folder / f"{MENDING_FILE}{LOG_SUFFIX}").exists():
         raise sqlite3.OperationalError("the log of the mended file cannot be folded into it")
     (folder / MENDING_FILE).replace(folder / MENDED_FILE)

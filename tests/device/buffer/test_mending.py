@@ -11,7 +11,7 @@ from device.buffer import store as store_module
 from device.buffer import store_file
 from device.buffer.access import PATIENCE_SECONDS
 from device.buffer.buffer import Buffer
-from device.buffer.capacity import PAGE_BYTES, Capacity
+from device.buffer.capacity import MIN_BYTES, PAGE_BYTES, Capacity
 from device.buffer.row import Chunk, Priority, Reason
 from device.buffer.store_file import LOG_SUFFIX, MENDED_FILE, MENDING_FILE, QUARANTINE_FILE, STORE_FILE, DamagedError
 from tests.device.buffer.opened import Bench, drain
@@ -230,6 +230,22 @@ def test_a_new_file_that_fails_as_well_is_waited_for_in_its_turn_and_counts_no_l
     assert buffer.append([b"at last"])
     assert len(numbers([row for row in drain(buffer) if len(row[2]) > 60], buffer.epoch)) == ROWS - lost
     assert buffer.dropped == {Reason.CORRUPT: lost}
+
+
+def test_what_no_longer_fits_a_smaller_bound_is_told_too(tmp_path: Path) -> None:
+    before = filled(Bench(tmp_path, total_bytes=ROOM_BYTES))
+    before.close()
+    spoil(tmp_path, pages(tmp_path) // 2)
+    bench = Bench(tmp_path, total_bytes=MIN_BYTES)
+    after = bench.open()
+    [told] = bench.told("buffer_quarantined")
+    assert told["saved"] == after.depth
+    dropped = {Reason(told["reason"]): told["rows"] for told in bench.told("buffer_dropped")}
+    assert after.dropped == dropped
+    assert dropped.keys() == {Reason.CORRUPT, Reason.FULL}
+    assert sum(dropped.values()) + after.depth == ROWS + 1
+    kept = numbers(drain(after), before.epoch)
+    assert (kept[0] > 100, kept[-1]) == (True, ROWS - 1), "the newest stay"
 
 
 def test_without_room_to_mend_it_is_tried_for_a_while_and_then_a_file_without_the_old_rows_is_begun(
