@@ -12,7 +12,7 @@ from local.desk import default_home
 from local.progress import Quiet, progress_on
 from local.story import STACK, Ending, StoryError, Teller, tell
 from local.up import bring_up
-from local.up_command import BAD_INPUT, DESK_ERRORS, AsJson, Home
+from local.up_command import BAD_INPUT, DESK_ERRORS, INTERRUPTED, AsJson, Home, what_still_runs
 
 STORY_FAILED = 1
 
@@ -20,7 +20,8 @@ STORY_FAILED = 1
 def story(home: Home = None, as_json: AsJson = False) -> None:
     """Deploy dev, issue an identity, connect a device over mutual TLS, and show that its data arrived.
 
-    Exit codes: 0 what was sent was found, equal; 1 a step failed; 2 the desk or the stack is wrong.
+    Exit codes: 0 what was sent was found, equal; 1 a step failed; 2 the desk or the stack is wrong; 130
+    interrupted by a person.
     """
     console = Console(highlight=False, soft_wrap=True, quiet=as_json)
     folder = (home or default_home(STACK)).absolute()
@@ -39,6 +40,8 @@ def story(home: Home = None, as_json: AsJson = False) -> None:
     )
     try:
         ending = tell(folder, deploy, teller)
+    except KeyboardInterrupt:
+        raise _failed(what_still_runs(STACK, folder), INTERRUPTED) from None
     except DESK_ERRORS as error:
         raise _failed(str(error), BAD_INPUT) from None
     except StoryError as error:

@@ -22,6 +22,8 @@ from stacks.errors import StackError
 
 BAD_INPUT = 2
 """Exit code of every command of ours for what the caller must change."""
+INTERRUPTED = 130
+"""As shells have it after a SIGINT."""
 Stack = Annotated[str, typer.Option("--stack", help="The stack, as in stacks/Pulumi.<stack>.yaml.")]
 Home = Annotated[
     Path | None, typer.Option("--home", help="The desk's folder; .flotilla/<stack> in the project if not given.")
@@ -34,7 +36,8 @@ DESK_ERRORS = (ApplyError, CellError, DeskError, NetworkError, ProgramError, Sta
 def up(stack: Stack = "dev", home: Home = None, as_json: AsJson = False) -> None:
     """Deploy a stack into the embedded AWS and leave it running. Harmless when repeated.
 
-    Exit codes: 0 it runs, 2 the stack, the program or the desk is wrong; the message says what and the way out.
+    Exit codes: 0 it runs, 2 the stack, the program or the desk is wrong; the message says what and the way out. 130
+    interrupted by a person.
     """
     console, errors = Console(), Console(stderr=True)
     folder = home or default_home(stack)
@@ -47,6 +50,9 @@ def up(stack: Stack = "dev", home: Home = None, as_json: AsJson = False) -> None
     except DESK_ERRORS as error:
         errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        errors.print(what_still_runs(stack, folder), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(summary(deployment), indent=2))
     else:
@@ -95,6 +101,19 @@ def show(deployment: Deployment, console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def what_still_runs(stack: str, folder: Path) -> str:
+    """For who interrupts: processes of a desk outlive the command that started them."""
+    which = ("--stack", stack, *_home_options(stack, folder))
+    return (
+        f"interrupted; what was started still runs. Go on: {typed('local', 'up', *which)}\n"
+        f"or end it: {typed('local', 'down', *which)}"
+    )
+
+
+def _home_options(stack: str, folder: Path) -> tuple[str, ...]:
+    return () if folder == default_home(stack) else ("--home", shown(folder))
+
+
 def certificate_lines(deployment: Deployment) -> list[str]:
     """Whose certificates are missing, and what makes them; one command makes several."""
     by_way: dict[str, list[str]] = {}
@@ -102,7 +121,7 @@ def certificate_lines(deployment: Deployment) -> list[str]:
         by_way.setdefault(way, []).append(authority)
     if not by_way:
         return []
-    home = () if deployment.home == default_home(deployment.stack) else ("--home", shown(deployment.home))
+    home = _home_options(deployment.stack, deployment.home)
     point = f'eval "$({typed("local", "env", "--stack", deployment.stack, *home)})"'
     return [
         *(f"no certificate yet: {', '.join(authorities)}. Make it: {way}" for way, authorities in by_way.items()),

@@ -1,6 +1,7 @@
 """How every command tells: results on standard output, for people or as JSON; errors in words, without a traceback.
 
-Exit codes: 0 done; 1 this machine or the cloud failed, and a rerun may succeed; 2 the request must change first.
+Exit codes: 0 done; 1 this machine or the cloud failed, and a rerun may succeed; 2 the request must change first;
+130 interrupted by a person.
 """
 
 import json
@@ -22,6 +23,9 @@ from stacks.outputs import OutputsError
 
 FAILED = 1
 REFUSED = 2
+INTERRUPTED = 130
+"""As shells have it after a SIGINT."""
+STOPPED = "interrupted, so what is told is not all; what was done stands, and the same command goes on"
 MOST_ROWS = 40
 """A table of more rows scrolls away; then their kinds are counted instead."""
 LINE_WIDTH = 1_000
@@ -38,6 +42,8 @@ def errors_told() -> Iterator[None]:
         raise _told(error, REFUSED) from error
     except (ProvisioningError, BotoCoreError, OSError) as error:
         raise _told(error, FAILED) from error
+    except KeyboardInterrupt as error:
+        raise _told(StationError(STOPPED), INTERRUPTED) from error
 
 
 def tell(facts: Mapping[str, Any], *, as_json: bool) -> None:
