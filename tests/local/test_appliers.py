@@ -137,7 +137,7 @@ def test_functions_run_with_the_role_and_settings_of_the_program(
     registrar = functions["flotilla-dev-registrar"]
     assert registrar["Handler"] == "functions.registrar.handler"
     assert registrar["Environment"]["Variables"]["MANIFEST_TABLE"] == dev_desk.outputs.clusters["eu1"].manifest_table
-    archive = PROJECT_ROOT / "build" / "functions" / "registrar.zip"
+    archive = PROJECT_ROOT / "build" / "functions" / "here" / "registrar.zip"
     assert registrar["CodeSize"] == archive.stat().st_size
 
 
