@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from device.simulator.course import Look, OnLook
-from device.simulator.scenario import EVERYTHING, FIRST, one_after_another
+from device.simulator.scenario import CUT, EVERYTHING, FIRST, Scenario, one_after_another
 from device.simulator.simulate import Order, simulate
 from protocol.device_id import parse_device_id
 from protocol.hostnames import cluster_hostname, default_hostname
@@ -61,7 +61,7 @@ def test_every_row_that_a_fleet_measured_is_in_a_lake_once_whatever_happened(
     devices = [parse_device_id(f"simulated{number}") for number in range(DEVICES)]
     folders = ground.make(tmp_path / "devices", devices, window, just_in_time=JUST_IN_TIME)
     stories = [
-        replace(each, expects=replace(each.expects, spreads_return=SHOWS_RETURN and each.expects.spreads_return))
+        replace(each, expects=replace(each.expects, spreads_return=each.expects.spreads_return and is_judged(each)))
         for each in EVERYTHING.stories
     ]
     order = Order(
@@ -77,6 +77,15 @@ def test_every_row_that_a_fleet_measured_is_in_a_lake_once_whatever_happened(
     assert [finding for finding in report.findings if not finding.holds] == []
     assert report.numbers["rows_measured"] > DEVICES * 0.8 * fleet.course.passages[-1].ended / SAMPLE_SECONDS
     assert {device["rows_stored"] == device["rows_measured"] for device in report.devices} == {True}
+
+
+def is_judged(story: Scenario) -> bool:
+    """Whether the desk can show how the fleet comes back from a story.
+
+    Not from a silence of everyone: hundreds of dials hung in it and go through at one moment, and the desk's names,
+    which its cells serve, are late meanwhile (docs/simulator.md). The fleet on mosquitto shows that.
+    """
+    return SHOWS_RETURN and story.name != CUT.name
 
 
 def teller() -> OnLook:
