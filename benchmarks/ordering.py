@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from benchmarks.issuing import GENERATED_LIMIT, UNIT, openssl_limit, request_of
 from benchmarks.measure import Clock, Result, compared
+from device.simulator.memory import peak_kib
 from provisioning.bulk.batch import ALONE
 from provisioning.ledger.ledger import Ledger
 
@@ -188,7 +189,6 @@ def _with_children(process: int) -> list[int]:
 def _peak_kib(process: int) -> int:
     """The most it had so far; 0 when it has ended."""
     try:
-        said = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+        return peak_kib(process)
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in said.splitlines() if line.startswith("VmHWM:")), 0)

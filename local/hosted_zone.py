@@ -20,8 +20,6 @@ which has stood still for two seconds under a thousand devices, and nobody's nam
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 """Route 53 writes characters other than letters, digits, `-` and `_` in octal; the wildcard is `\\052`."""
 _NOT_EMULATED = ("AliasTarget", "Weight", "Failover", "MultiValueAnswer", "GeoProximityLocation", "CidrRoutingConfig")
-
-
 _log = logging.getLogger(__name__)
 
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -40,6 +39,14 @@ def filled(bench: Bench) -> Buffer:
     return buffer
 
 
+def damaged(bench: Bench, place: float = 0.5) -> Buffer:
+    """As `filled`, closed since, and one page of the file scribbled over: at `place`, from 0 to 1."""
+    buffer = filled(bench)
+    buffer.close()
+    spoil(bench.folder, round(pages(bench.folder) * place))
+    return buffer
+
+
 def spoil(folder: Path, page: int) -> None:
     """Scribble over one page, counted from 1 as SQLite does."""
     with (folder / STORE_FILE).open("r+b") as file:
@@ -61,9 +68,7 @@ def numbers(found: list[tuple[int, int, bytes]], epoch: int) -> list[int]:
 @pytest.mark.parametrize("place", [0.4, 0.7, 1.0])
 def test_one_damaged_page_costs_its_own_rows_and_no_others(tmp_path: Path, place: float) -> None:
     bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
-    before = filled(bench)
-    before.close()
-    spoil(tmp_path, round(pages(tmp_path) * place))
+    before = damaged(bench, place)
     after = bench.open()
     kept = numbers(drain(after), before.epoch)
     assert kept == sorted(set(kept))
@@ -106,9 +111,7 @@ def test_cut_off_anywhere_mending_loses_nothing_more(
 ) -> None:
     """It renames three files, and is cut off at each of them."""
     bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
-    before = filled(bench)
-    before.close()
-    spoil(tmp_path, pages(tmp_path) // 2)
+    before = damaged(bench)
     (tmp_path / f"{STORE_FILE}{LOG_SUFFIX}").write_bytes(b"")
     replace, calls = Path.replace, 0
 
@@ -147,9 +150,7 @@ def test_a_file_that_cannot_be_read_is_waited_for_and_then_given_up_but_for_what
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
-    before = filled(bench)
-    before.close()
-    spoil(tmp_path, pages(tmp_path) // 2)
+    before = damaged(bench)
     monkeypatch.setattr("device.buffer.access.check_readable", unreadable)
     buffer = bench.open()
     for _ in range(3):
@@ -170,9 +171,7 @@ def test_a_flash_that_gives_nothing_at_all_is_waited_for_without_end_and_memory_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
-    before = filled(bench)
-    before.close()
-    spoil(tmp_path, pages(tmp_path) // 2)
+    before = damaged(bench)
     with monkeypatch.context() as patch:
         patch.setattr("device.buffer.store_file.os.pread", unreadable)
         buffer = bench.open()
@@ -208,9 +207,7 @@ def test_a_new_file_that_fails_as_well_is_waited_for_in_its_turn_and_counts_no_l
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
-    buffer = filled(bench)
-    buffer.close()
-    spoil(tmp_path, pages(tmp_path) // 2)
+    buffer = damaged(bench)
     made, opened = store_module.Store, 0
 
     def only_the_new_one(folder: Path, capacity: Capacity, name: str = STORE_FILE) -> store_module.Store:
@@ -233,9 +230,7 @@ def test_a_new_file_that_fails_as_well_is_waited_for_in_its_turn_and_counts_no_l
 
 
 def test_what_no_longer_fits_a_smaller_bound_is_told_too(tmp_path: Path) -> None:
-    before = filled(Bench(tmp_path, total_bytes=ROOM_BYTES))
-    before.close()
-    spoil(tmp_path, pages(tmp_path) // 2)
+    before = damaged(Bench(tmp_path, total_bytes=ROOM_BYTES))
     bench = Bench(tmp_path, total_bytes=MIN_BYTES)
     after = bench.open()
     [told] = bench.told("buffer_quarantined")
@@ -252,8 +247,7 @@ def test_without_room_to_mend_it_is_tried_for_a_while_and_then_a_file_without_th
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = Bench(tmp_path, total_bytes=ROOM_BYTES)
-    filled(bench).close()
-    spoil(tmp_path, pages(tmp_path) // 2)
+    damaged(bench)
     monkeypatch.setattr("device.buffer.store.Store.put", failing(sqlite3.SQLITE_FULL))
     buffer = bench.open()
     bench.seconds += PATIENCE_SECONDS - 1
@@ -356,5 +350,5 @@ def test_the_readability_of_a_file_is_that_of_its_log_too(tmp_path: Path) -> Non
     (tmp_path / STORE_FILE).write_bytes(b"x" * 200_000)
     store_file.check_readable(tmp_path)
     (tmp_path / f"{STORE_FILE}{LOG_SUFFIX}").mkdir()
-    with closing(sqlite3.connect(":memory:")), pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="directory"):
         store_file.check_readable(tmp_path)
